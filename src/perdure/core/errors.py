@@ -1,0 +1,328 @@
+"""Every error that Perdure raises, in one tree. The class says what to do, the fields carry the facts.
+
+PerdureError
+├── UsageError                  mend the call or the code, then call again
+│   ├── InvalidId  InvalidOption  InvalidUrl
+│   ├── DuplicateName  UnknownWorkflow  UnknownActivity  UnsupportedDefinition
+│   ├── InvalidArguments  UnserializableValue  PayloadTooLarge  TurnTooLarge
+│   ├── NotInWorkflow  NotInActivity  ForbiddenInWorkflow  BlockingCallInLoop
+│   ├── InvalidCommand  InvalidTarget
+│   └── EngineStopped
+├── RunError                    what was asked does not fit the state of the run
+│   ├── WorkflowNotFound  AlreadyRunning  RunClosed  RunParked  StillRunning  UnknownQuery  QueryFailed
+│   └── WorkflowFailed → WorkflowCancelled, WorkflowTerminated      what `result()` raises
+├── ParkedError                 the run cannot go on; mend the cause, then resume or terminate it
+│   ├── NonDeterminism  UndecodablePayload  UnregisteredActivity
+└── StoreError                  the store; nothing that was acknowledged is lost
+    ├── StoreUnavailable  StoreFull  StoreReadOnly            try again when its cause is gone
+    └── StoreCorrupt  ForeignStore  SchemaTooNew              an operator is needed
+"""
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from perdure.core.failure import Failure
+
+
+class PerdureError(Exception):
+    """The root. Fields are keyword arguments, also attributes; the message is the class's template filled with them."""
+
+    code: ClassVar[str] = "PDR0000"
+    template: ClassVar[str] = "unknown error"
+
+    def __init__(self, **facts: Any) -> None:
+        self.facts = facts
+        self.__dict__.update(facts)
+        super().__init__(f"{self.code}: {self.template.format(**facts)}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.facts)
+
+
+def _rebuild(kind: type[PerdureError], facts: dict[str, Any]) -> PerdureError:
+    return kind(**facts)
+
+
+class UsageError(PerdureError):
+    """The caller's mistake: mend the call or the code, then call again."""
+
+
+class InvalidId(UsageError):
+    """An id or a name that cannot be one."""
+
+    code = "PDR1001"
+    template = "{kind} {value} {fact}; give text of 1 to 1000 characters without NUL"
+
+
+class InvalidOption(UsageError):
+    """An option outside its bounds."""
+
+    code = "PDR1002"
+    template = "option {name}={value} {fact}; {remedy}"
+
+
+class InvalidUrl(UsageError):
+    """A store URL that names no store of this installation."""
+
+    code = "PDR1003"
+    template = "store URL {url!r} {fact}; use sqlite:///path/to/file.db or memory://"
+
+
+class DuplicateName(UsageError):
+    """Two definitions under one name."""
+
+    code = "PDR1004"
+    template = "{kind} {name!r} is already registered in {first}; give this one name=..."
+
+
+class UnknownWorkflow(UsageError):
+    """A workflow name that this process has not registered."""
+
+    code = "PDR1005"
+    template = "workflow {name!r} is not registered here (known: {known}); register it with @app.workflow, or name the queue of a worker that knows it"
+
+
+class UnknownActivity(UsageError):
+    """An activity name that this process has not registered."""
+
+    code = "PDR1006"
+    template = "activity {name!r} is not registered here (known: {known}); register it with @app.activity"
+
+
+class UnsupportedDefinition(UsageError):
+    """A function that cannot be a workflow or an activity."""
+
+    code = "PDR1007"
+    template = "{kind} {name!r} in {where}: {fact}; {remedy}"
+
+
+class InvalidArguments(UsageError):
+    """Arguments that do not fit the signature."""
+
+    code = "PDR1008"
+    template = "arguments of {name!r} do not fit {signature}: {reason}; give arguments that fit it"
+
+
+class UnserializableValue(UsageError):
+    """A value or a type that JSON cannot carry."""
+
+    code = "PDR1009"
+    template = "{what} of type {type} cannot be serialized: {reason}; use JSON types, dataclasses, msgspec structs, datetime, Decimal, UUID, Enum or bytes"
+
+
+class PayloadTooLarge(UsageError):
+    """A payload over the limit."""
+
+    code = "PDR1010"
+    template = "{what} has {size} bytes, more than the {limit} allowed; store it elsewhere and pass a reference"
+
+
+class TurnTooLarge(UsageError):
+    """A turn whose inputs and outputs together pass the limit."""
+
+    code = "PDR1011"
+    template = "one turn of run {run_id} has {size} bytes, more than the {limit} allowed; start fewer or smaller activities at once"
+
+
+class NotInWorkflow(UsageError):
+    """A workflow call outside a workflow."""
+
+    code = "PDR1012"
+    template = "{name} works only inside a workflow; call it from an @app.workflow function"
+
+
+class NotInActivity(UsageError):
+    """An activity call outside an activity."""
+
+    code = "PDR1013"
+    template = "{name} works only inside an activity; call it from an @app.activity function"
+
+
+class ForbiddenInWorkflow(UsageError):
+    """Something that a replay could not repeat, called by workflow code."""
+
+    code = "PDR1014"
+    template = "{what} is not allowed in workflow code{where}; {remedy}"
+
+
+class BlockingCallInLoop(UsageError):
+    """A blocking call made on a running event loop."""
+
+    code = "PDR1015"
+    template = "{name} blocks and an event loop is running in this thread; use {instead}"
+
+
+class EngineStopped(UsageError):
+    """A call on an app that is not running."""
+
+    code = "PDR1016"
+    template = "the app is not running; use `async with app:`, `with app.blocking()` or app.run(...)"
+
+
+class InvalidCommand(UsageError):
+    """A command line that says nothing that can be done."""
+
+    code = "PDR1017"
+    template = "{problem}; {remedy}"
+
+
+class InvalidTarget(UsageError):
+    """A `module:name` on the command line that leads to no app or workflow."""
+
+    code = "PDR1018"
+    template = "cannot load {target!r}: {reason}; give module:name, such as {example}"
+
+
+class RunError(PerdureError):
+    """What was asked does not fit the state of the run."""
+
+
+class WorkflowNotFound(RunError):
+    """No run of this workflow id."""
+
+    code = "PDR2001"
+    template = (
+        "there is no workflow with id {workflow_id!r} in this store; `perdure workflow list` shows those that exist"
+    )
+
+
+class AlreadyRunning(RunError):
+    """The workflow id has an open run."""
+
+    code = "PDR2002"
+    template = (
+        "workflow {workflow_id!r} is already running as run {run_id}; use another id, wait for it, or terminate it"
+    )
+
+
+class RunClosed(RunError):
+    """The run is closed: closed is closed."""
+
+    code = "PDR2003"
+    template = "workflow {workflow_id!r} is closed ({status}); start a new run to go on"
+
+
+class UnknownQuery(RunError):
+    """The run answers no query of this name."""
+
+    code = "PDR2004"
+    template = "workflow {workflow_id!r} answers no query {name!r} (known: {known}); register it with @workflow.query"
+
+
+class QueryFailed(RunError):
+    """The query's handler raised."""
+
+    code = "PDR2005"
+    template = "query {name!r} of workflow {workflow_id!r} raised {error}; mend its handler"
+
+
+class WorkflowFailed(RunError):
+    """The run failed; `failure` says how, `__cause__` is the failure as an exception."""
+
+    code = "PDR2006"
+    failure: "Failure"
+    template = "workflow {workflow_id!r} failed: {reason}"
+
+
+class WorkflowCancelled(WorkflowFailed):
+    """The run was cancelled."""
+
+    code = "PDR2007"
+    template = "workflow {workflow_id!r} was cancelled: {reason}"
+
+
+class WorkflowTerminated(WorkflowFailed):
+    """The run was terminated."""
+
+    code = "PDR2008"
+    template = "workflow {workflow_id!r} was terminated: {reason}"
+
+
+class RunParked(RunError):
+    """The run that `app.run` waits for is parked."""
+
+    code = "PDR2009"
+    template = "workflow {workflow_id!r} is parked: {reason}; mend the cause, then run it again with the same id"
+
+
+class StillRunning(RunError):
+    """The run had no result within the time that its caller gave it."""
+
+    code = "PDR2010"
+    template = (
+        "workflow {workflow_id!r} has no result after {timeout_s:g} seconds; wait longer, or look what it waits for"
+    )
+
+
+class ParkedError(PerdureError):
+    """The run cannot go on: mend the cause, then resume or terminate it."""
+
+
+class NonDeterminism(ParkedError):
+    """The code asked for something else than what is recorded."""
+
+    code = "PDR3001"
+    template = (
+        "turn {turn} of run {run_id}: history has {recorded}, the code asked for {asked}{where}; "
+        "restore the old code for this run, then `perdure workflow resume`, or terminate it"
+    )
+
+
+class UndecodablePayload(ParkedError):
+    """A payload that does not fit the annotated type."""
+
+    code = "PDR3002"
+    template = "{what} cannot be decoded as {expected}: {reason}; mend the annotation or send a fitting value"
+
+
+class UnregisteredActivity(ParkedError):
+    """Workflow code called an activity by a name that its worker does not know."""
+
+    code = "PDR3003"
+    template = "the workflow called activity {name!r}, which is not registered here (known: {known}); register it and resume the run"
+
+
+class StoreError(PerdureError):
+    """The store refused or broke; nothing that was acknowledged is lost."""
+
+
+class StoreUnavailable(StoreError):
+    """The store did not answer, or its answer is unknown."""
+
+    code = "PDR4001"
+    template = "the store {store} is unavailable: {reason}; the call may be repeated"
+
+
+class StoreFull(StoreError):
+    """No space left."""
+
+    code = "PDR4002"
+    template = "the store {store} is full: {reason}; free some space, work goes on by itself"
+
+
+class StoreReadOnly(StoreError):
+    """The file or its directory cannot be written."""
+
+    code = "PDR4003"
+    template = "the store {store} cannot be written: {reason}; grant write access to the file and its directory"
+
+
+class StoreCorrupt(StoreError):
+    """The database file is damaged."""
+
+    code = "PDR4004"
+    template = "the store {store} is damaged: {reason}; restore a backup"
+
+
+class ForeignStore(StoreError):
+    """The file is no Perdure store."""
+
+    code = "PDR4005"
+    template = "{store} is not a Perdure store: {reason}; give another path"
+
+
+class SchemaTooNew(StoreError):
+    """The store was written by a newer Perdure."""
+
+    code = "PDR4006"
+    template = "the store {store} has schema {found}, this Perdure knows up to {known}; upgrade perdure"

@@ -1,0 +1,44 @@
+"""Identifiers: their types, their making and the one check that every entry point uses.
+
+A run id is a UUIDv7 in its canonical text, so that run ids sort by the moment of their creation.
+"""
+
+from random import Random
+from typing import NewType
+
+from perdure.core.errors import InvalidId
+
+RunId = NewType("RunId", str)
+WorkflowId = NewType("WorkflowId", str)
+WorkerId = NewType("WorkerId", str)
+
+ID_CHARS_MAX = 1_000
+"""Longest workflow id, request id or name, in characters. Source: Temporal's limit, specs/temporal.md."""
+
+
+def checked_id(kind: str, value: object) -> str:
+    """Return `value` if it can serve as an id of this `kind`; raise `InvalidId` otherwise."""
+    if not isinstance(value, str):
+        raise InvalidId(kind=kind, value=repr(value)[:80], fact=f"is a {type(value).__name__}, not text")
+    if not value:
+        raise InvalidId(kind=kind, value="''", fact="is empty")
+    if len(value) > ID_CHARS_MAX:
+        raise InvalidId(
+            kind=kind, value=repr(value[:40]) + "...", fact=f"has {len(value)} characters, more than {ID_CHARS_MAX}"
+        )
+    if "\0" in value:
+        raise InvalidId(kind=kind, value=repr(value[:80]), fact="contains a NUL character")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise InvalidId(kind=kind, value=repr(value[:80]), fact="contains a lone surrogate") from error
+    return value
+
+
+def uuid7(at_ms: int, random: Random) -> str:
+    """A UUIDv7 for the moment `at_ms`, its other 74 bits drawn from `random`. Source: RFC 9562."""
+    drawn = random.getrandbits(74)
+    number = (at_ms & 0xFFFF_FFFF_FFFF) << 80 | 7 << 76 | (drawn >> 62) << 64 | 2 << 62 | drawn & (1 << 62) - 1
+    digits = f"{number:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

@@ -1,0 +1,180 @@
+"""Messages: what a run is told. Each has a deterministic id, so that one told twice is known.
+
+The numbers of the classes are persisted: they are never changed and never used again.
+"""
+
+from typing import TypeAlias
+
+import msgspec
+
+from perdure.core.failure import Failure
+from perdure.core.ids import RunId, WorkflowId
+from perdure.core.payload import Payload
+
+
+class Completed(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
+    """An outcome: the result."""
+
+    result: Payload
+
+
+class Failed(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):
+    """An outcome: why there is no result."""
+
+    failure: Failure
+
+
+class Cancelled(msgspec.Struct, frozen=True, array_like=True, tag=3, gc=False):
+    """An outcome: the work was cancelled and said so."""
+
+    failure: Failure
+
+
+class Terminated(msgspec.Struct, frozen=True, array_like=True, tag=4, gc=False):
+    """An outcome of a run: ended from outside, without running its code."""
+
+    reason: str
+
+
+Outcome: TypeAlias = Completed | Failed | Cancelled | Terminated
+
+
+class Parent(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The call that started a child workflow."""
+
+    run_id: RunId
+    workflow_id: WorkflowId
+    call_id: int
+
+
+class Started(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
+    """The first message of every run: all that its program must know of it."""
+
+    workflow_type: str
+    workflow_id: WorkflowId
+    queue: str
+    args: tuple[Payload, ...]
+    parent: Parent | None = None
+
+    @property
+    def id(self) -> str:
+        """Deterministic: a run starts once."""
+        return "start"
+
+
+class ActivityClosed(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):
+    """An activity's final outcome, with the number and the start of its last attempt."""
+
+    call_id: int
+    outcome: Outcome
+    attempt: int = 1
+    started_at_ms: int = 0
+    last_failure: Failure | None = None
+    """Failure of the attempt before the last one."""
+
+    @property
+    def id(self) -> str:
+        """Deterministic: a call closes once."""
+        return f"a{self.call_id}"
+
+
+class TimerFired(msgspec.Struct, frozen=True, array_like=True, tag=3, gc=False):
+    """A timer is due."""
+
+    call_id: int
+
+    @property
+    def id(self) -> str:
+        """Deterministic: a timer fires once."""
+        return f"t{self.call_id}"
+
+
+class Signaled(msgspec.Struct, frozen=True, array_like=True, tag=4, gc=False):
+    """A signal, with the id that its sender gave it or that was drawn for it."""
+
+    name: str
+    payload: Payload
+    request_id: str
+
+    @property
+    def id(self) -> str:
+        """The sender's: a signal sent twice under one request id counts once."""
+        return f"s{self.request_id}"
+
+
+class CancelRequested(msgspec.Struct, frozen=True, array_like=True, tag=5, gc=False):
+    """The run shall cancel itself."""
+
+    reason: str
+    request_id: str
+
+    @property
+    def id(self) -> str:
+        """The sender's."""
+        return f"x{self.request_id}"
+
+
+class TerminateRequested(msgspec.Struct, frozen=True, array_like=True, tag=6, gc=False):
+    """The run shall end at once, without running its code."""
+
+    reason: str
+
+    @property
+    def id(self) -> str:
+        """Deterministic: a run is terminated once."""
+        return "terminate"
+
+
+class ChildStarted(msgspec.Struct, frozen=True, array_like=True, tag=7, gc=False):
+    """Whether a child workflow started: `refusal` says why it could not."""
+
+    call_id: int
+    refusal: Failure | None = None
+
+    @property
+    def id(self) -> str:
+        """Deterministic: a child starts once."""
+        return f"b{self.call_id}"
+
+
+class ChildClosed(msgspec.Struct, frozen=True, array_like=True, tag=8, gc=False):
+    """A child workflow's outcome."""
+
+    call_id: int
+    outcome: Outcome
+
+    @property
+    def id(self) -> str:
+        """Deterministic: a child closes once."""
+        return f"c{self.call_id}"
+
+
+class Resumed(msgspec.Struct, frozen=True, array_like=True, tag=9, gc=False):
+    """A parked run shall try again; changes nothing else."""
+
+    request_id: str
+
+    @property
+    def id(self) -> str:
+        """The sender's."""
+        return f"r{self.request_id}"
+
+
+Message: TypeAlias = (
+    Started
+    | ActivityClosed
+    | TimerFired
+    | Signaled
+    | CancelRequested
+    | TerminateRequested
+    | ChildStarted
+    | ChildClosed
+    | Resumed
+)
+
+
+class Query(msgspec.Struct, frozen=True, gc=False):
+    """A question to a run; it is answered from the live run and recorded nowhere."""
+
+    name: str
+    args: tuple[Payload, ...]

@@ -1,0 +1,140 @@
+"""One sample of every message, outcome and command, with every field set and with as few as possible.
+
+The golden files hold exactly these values, so a sample is never changed: a new field comes as a new sample.
+"""
+
+from typing import get_args
+
+from perdure.core.command import (
+    CancelActivity,
+    CancelChild,
+    CancelRun,
+    CancelTimer,
+    Command,
+    CompleteRun,
+    FailRun,
+    ParentClosePolicy,
+    RecordSideEffect,
+    RunActivity,
+    StartChild,
+    StartTimer,
+    TerminateRun,
+)
+from perdure.core.failure import Failure
+from perdure.core.ids import RunId, WorkflowId
+from perdure.core.message import (
+    ActivityClosed,
+    Cancelled,
+    CancelRequested,
+    ChildClosed,
+    ChildStarted,
+    Completed,
+    Failed,
+    Message,
+    Parent,
+    Resumed,
+    Signaled,
+    Started,
+    Terminated,
+    TerminateRequested,
+    TimerFired,
+)
+from perdure.core.payload import Payload
+from perdure.core.policy import ActivityOptions, RetryPolicy, TimeoutKind
+from perdure.core.turn import Turn
+
+RUN_ID = RunId("0199f0a0-0000-7000-8000-000000000001")
+CHILD_RUN_ID = RunId("0199f0a0-0000-7000-8000-000000000002")
+WORKFLOW_ID = WorkflowId("order-1 \u00e9\u4e16")
+
+PLAIN = Payload(data=b'{"cents":4200}')
+ENCODED = Payload(data=b"\x00\xff", metadata={"encoding": "binary/zip"})
+
+OPTIONS = ActivityOptions(
+    retry=RetryPolicy(
+        initial_ms=250,
+        coefficient=1.5,
+        interval_ms_max=60_000,
+        attempts_max=7,
+        non_retryable=("Declined", "ValueError"),
+    ),
+    start_to_close_ms=30_000,
+    schedule_to_close_ms=3_600_000,
+    schedule_to_start_ms=600_000,
+    heartbeat_ms=5_000,
+)
+
+FAILURE = Failure(
+    type="Declined",
+    message="card declined",
+    traceback='  File "shop.py", line 12, in charge\n',
+    cause=Failure(type="OSError", message="no route"),
+    retryable=False,
+    details=(PLAIN,),
+    next_retry_ms=1_500,
+    timeout=TimeoutKind.HEARTBEAT,
+)
+LEAST_FAILURE = Failure(type="ValueError", message="")
+
+MESSAGES: dict[str, Message] = {
+    "started": Started(
+        workflow_type="checkout",
+        workflow_id=WORKFLOW_ID,
+        queue="default",
+        args=(PLAIN, ENCODED),
+        parent=Parent(run_id=RUN_ID, workflow_id=WorkflowId("parent-1"), call_id=3),
+    ),
+    "started_least": Started(workflow_type="t", workflow_id=WorkflowId("w"), queue="q", args=()),
+    "activity_closed": ActivityClosed(
+        call_id=2, outcome=Completed(result=PLAIN), attempt=4, started_at_ms=1_763_680_000_123, last_failure=FAILURE
+    ),
+    "activity_closed_least": ActivityClosed(call_id=1, outcome=Failed(failure=LEAST_FAILURE)),
+    "activity_cancelled": ActivityClosed(call_id=1, outcome=Cancelled(failure=FAILURE)),
+    "timer_fired": TimerFired(call_id=70_000),
+    "signaled": Signaled(name="approve", payload=ENCODED, request_id="req-1"),
+    "cancel_requested": CancelRequested(reason="changed my mind", request_id="req-2"),
+    "terminate_requested": TerminateRequested(reason="by an operator"),
+    "child_started": ChildStarted(call_id=5, refusal=FAILURE),
+    "child_started_least": ChildStarted(call_id=5),
+    "child_closed": ChildClosed(call_id=5, outcome=Terminated(reason="by its parent")),
+    "child_completed": ChildClosed(call_id=5, outcome=Completed(result=PLAIN)),
+    "resumed": Resumed(request_id="req-3"),
+}
+
+COMMANDS: dict[str, Command] = {
+    "run_activity": RunActivity(call_id=1, name="charge", args=(PLAIN, ENCODED), options=OPTIONS, queue="cards"),
+    "run_activity_least": RunActivity(call_id=1, name="charge", args=(), options=ActivityOptions()),
+    "cancel_activity": CancelActivity(call_id=1),
+    "start_timer": StartTimer(call_id=2, due_at_ms=1_763_680_086_400_123),
+    "cancel_timer": CancelTimer(call_id=2),
+    "start_child": StartChild(
+        call_id=3,
+        run_id=CHILD_RUN_ID,
+        workflow_id=WorkflowId("child-1"),
+        workflow_type="ship",
+        args=(PLAIN,),
+        close_policy=ParentClosePolicy.CANCEL,
+        queue="ships",
+    ),
+    "start_child_least": StartChild(
+        call_id=3, run_id=CHILD_RUN_ID, workflow_id=WorkflowId("child-1"), workflow_type="ship", args=()
+    ),
+    "cancel_child": CancelChild(call_id=3, reason="no longer wanted"),
+    "record_side_effect": RecordSideEffect(call_id=4, value=PLAIN),
+    "complete_run": CompleteRun(result=PLAIN),
+    "fail_run": FailRun(failure=FAILURE),
+    "cancel_run": CancelRun(failure=LEAST_FAILURE),
+    "terminate_run": TerminateRun(reason="by an operator"),
+}
+
+HEARTBEAT = (PLAIN, Payload(data=b"3"))
+
+
+def turn_of(command: Command) -> Turn:
+    """A turn that asks for one command: commands are persisted in turns only."""
+    return Turn(number=2, at_ms=1_763_680_000_123, inputs=(), outputs=(command,))
+
+
+def kinds_of(union: object) -> set[type]:
+    """The classes of a union."""
+    return set(get_args(union))
