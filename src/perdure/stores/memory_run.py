@@ -1,0 +1,114 @@
+"""The memory store's rows: a run with its inbox and attempts. They decide nothing."""
+
+import msgspec
+
+from perdure.core.ids import WorkerId
+from perdure.core.store import Delivery, NewRun, RunRecord, RunStatus, WaitingAttempt
+
+
+class MemoryMessage(msgspec.Struct):
+    """A message in an inbox; `arrival` counts all deliveries to the store."""
+
+    arrival: int
+    delivery: Delivery
+
+
+class MemoryAttempt(msgspec.Struct):
+    """An attempt row."""
+
+    run: "MemoryRun"
+    call_id: int
+    turn_number: int
+    name: str
+    queue: str
+    due_at_ms: int
+    expires_at_ms: int | None
+    worker: WorkerId | None
+    attempt: int = 1
+    deaths_count: int = 0
+    cancelled: bool = False
+    claim_number: int = 0
+    """Of the claim that its holder took it by; 0 if it was kept."""
+    failure: bytes | None = None
+    heartbeat: bytes | None = None
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """Sorts attempts by the age of their runs."""
+        return self.run.index, self.call_id
+
+    @property
+    def ready_at_ms(self) -> int:
+        """When a claim may take it: it is due, or it expires before."""
+        return self.due_at_ms if self.expires_at_ms is None else min(self.due_at_ms, self.expires_at_ms)
+
+    def waiting(self) -> WaitingAttempt:
+        """What readers see of it."""
+        return WaitingAttempt(
+            call_id=self.call_id,
+            turn_number=self.turn_number,
+            name=self.name,
+            queue=self.queue,
+            attempt=self.attempt,
+            due_at_ms=self.due_at_ms,
+            deaths_count=self.deaths_count,
+            cancelled=self.cancelled,
+            worker=self.worker,
+            failure=self.failure,
+            heartbeat=self.heartbeat,
+        )
+
+
+class MemoryRun(msgspec.Struct):
+    """A run, its turns, its inbox and its attempts.
+
+    Its holder was handed what had arrived up to `handed_arrival` and was visible at `handed_at_ms`.
+    """
+
+    index: int
+    new: NewRun
+    status: RunStatus = RunStatus.RUNNING
+    closed_at_ms: int | None = None
+    parked: bytes | None = None
+    worker: WorkerId | None = None
+    turns: list[bytes] = msgspec.field(default_factory=list[bytes])
+    inbox: dict[str, MemoryMessage] = msgspec.field(default_factory=dict[str, MemoryMessage])
+    attempts: dict[int, MemoryAttempt] = msgspec.field(default_factory=dict[int, MemoryAttempt])
+    due_at_ms: int | None = None
+    handed_arrival: int = 0
+    handed_at_ms: int = 0
+    claim_number: int = 0
+    """Of the claim that handed it out last."""
+
+    def earliest_ms(self) -> int | None:
+        """When its next message is due: of all of them, or of those that its holder was not yet handed."""
+        return min(
+            (
+                message.delivery.visible_at_ms
+                for message in self.inbox.values()
+                if self.worker is None
+                or message.arrival > self.handed_arrival
+                or message.delivery.visible_at_ms > self.handed_at_ms
+            ),
+            default=None,
+        )
+
+    def sorted_inbox(self) -> list[MemoryMessage]:
+        """Its messages, oldest first."""
+        return sorted(self.inbox.values(), key=lambda message: (message.delivery.visible_at_ms, message.arrival))
+
+    def record(self) -> RunRecord:
+        """What readers see of it."""
+        return RunRecord(
+            run_id=self.new.run_id,
+            workflow_id=self.new.workflow_id,
+            workflow_type=self.new.workflow_type,
+            queue=self.new.queue,
+            status=self.status,
+            created_at_ms=self.new.created_at_ms,
+            closed_at_ms=self.closed_at_ms,
+            turns_count=len(self.turns),
+            parent_run_id=self.new.parent_run_id,
+            parked=self.parked,
+            worker=self.worker,
+        )

@@ -1,0 +1,64 @@
+-- name: last_run_id
+-- Ids of runs are given by the writer, which holds the write lock.
+select coalesce(max(seq), 0) from sqlite_sequence where name = 'runs';
+
+-- name: last_message_id
+-- Ids of messages are given by the writer as well; they order messages by arrival.
+select coalesce(max(seq), 0) from sqlite_sequence where name = 'inbox';
+
+-- name: insert_runs
+-- A run whose workflow id has an open run, or a run of the same request, is left out.
+insert or ignore into runs (id, run_id, workflow_id, workflow_type, queue, request_id, parent_run_id,
+  created_at_ms, lease_id, status)
+values {(?, ?, ?, ?, ?, ?, ?, ?, ?, 'running')};
+
+-- name: runs_since
+-- Which of the runs just inserted were not left out.
+select json_group_array(id) from runs where id > ?;
+
+-- name: find_same_request
+-- The run that a repeated request created.
+select run_id from runs where workflow_id = ? and request_id = ?;
+
+-- name: find_open
+-- The open run of a workflow id.
+select run_id from runs where workflow_id = ? and closed_at_ms is null;
+
+-- name: find_request_of
+-- The request that created a run.
+select request_id from runs where run_id = ?;
+
+-- name: open_runs
+-- The open ones among these run ids.
+select json_group_array(json_array(run_id, id)) from runs where closed_at_ms is null and run_id in (values {(?)});
+
+-- name: run_keys
+-- The ids of runs by their public ids.
+select json_group_array(json_array(run_id, id)) from runs where run_id in (values {(?)});
+
+-- name: insert_messages
+-- A message that waits already is left out.
+insert or ignore into inbox (id, run_key, message_id, visible_at_ms, data) values {(?, ?, ?, ?, ?)};
+
+-- name: messages_since
+-- Which of the messages just inserted were not left out.
+select json_group_array(id) from inbox where id > ?;
+
+-- name: notify_runs
+-- Their holders, or anybody, shall see what arrived.
+with arrived (run_key, at_ms, unparks) as (values {(?, ?, ?)})
+update runs set due_at_ms = min(coalesce(runs.due_at_ms, arrived.at_ms), arrived.at_ms),
+       parked = case when arrived.unparks then null else runs.parked end
+  from arrived where runs.id = arrived.run_key;
+
+-- name: closed_keys
+-- The closed ones among these run ids.
+select json_group_array(id) from runs where closed_at_ms is not null and run_id in (values {(?)});
+
+-- name: delete_runs
+-- Of closed runs.
+delete from runs where id in (values {(?)});
+
+-- name: delete_turns
+-- Of closed runs.
+delete from turns where run_key in (values {(?)});

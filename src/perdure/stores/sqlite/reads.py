@@ -1,0 +1,123 @@
+"""What readers ask. Every function works on any connection."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from perdure.core.ids import RunId, WorkflowId
+from perdure.core.store import RunFilter, RunRecord, RunStatus, Waiting, WaitingAttempt, WaitingMessage
+from perdure.stores.sqlite.database import Database
+from perdure.stores.sqlite.statements import TEXTS
+
+
+def records(db: Database, keys: Sequence[int]) -> dict[int, RunRecord]:
+    """The records of runs by their internal ids."""
+    return {row[0]: _record(row[1:]) for row in db.values_of("run_records", keys)}
+
+
+def _record(row: Sequence[Any]) -> RunRecord:
+    run_id, workflow_id, workflow_type, queue, status, created, closed, turns_count, parent, parked, worker = row
+    return RunRecord(
+        run_id=run_id,
+        workflow_id=workflow_id,
+        workflow_type=workflow_type,
+        queue=queue,
+        status=RunStatus(status),
+        created_at_ms=created,
+        closed_at_ms=closed,
+        turns_count=turns_count,
+        parent_run_id=parent,
+        parked=_blob(parked),
+        worker=worker,
+    )
+
+
+def _blob(text: str | None) -> bytes | None:
+    return None if text is None else bytes.fromhex(text)
+
+
+def read_runs(db: Database, runs: Sequence[RunId]) -> list[RunRecord]:
+    """See `Store.read_runs`."""
+    return list(records(db, list(db.keys_of(runs).values())).values())
+
+
+def find_run(db: Database, workflow_id: WorkflowId) -> RunRecord | None:
+    """See `Store.find_run`."""
+    key = db.value("find_run", workflow_id)
+    return None if key is None else records(db, [key])[key]
+
+
+def read_turns(db: Database, wants: Sequence[tuple[RunId, int]], limit: int) -> list[list[bytes]]:
+    """See `Store.read_turns`."""
+    keys = db.keys_of([run_id for run_id, _ in wants])
+    asked = {(keys.get(run_id, 0), after): (after + 1, after + limit) for run_id, after in wants}
+    found = turns(db, [(key, *numbers) for (key, _), numbers in asked.items()])
+    return [
+        [found[key, number] for number in range(after + 1, after + limit + 1) if (key, number) in found]
+        for key, after in [(keys.get(run_id, 0), after) for run_id, after in wants]
+    ]
+
+
+def turns(db: Database, spans: Sequence[tuple[int, int, int]]) -> dict[tuple[int, int], bytes]:
+    """Turns by internal run id and number, of spans of these: run, first number, last number."""
+    rows = db.blobs_of("turns", [value for span in spans for value in span])
+    return {(key, number): data for key, number, data in rows}
+
+
+def read_waiting(db: Database, run_id: RunId) -> Waiting:
+    """See `Store.read_waiting`."""
+    key = db.keys_of([run_id]).get(run_id, 0)
+    messages = [
+        WaitingMessage(message_id, visible_at_ms, data)
+        for message_id, visible_at_ms, data in db.execute(TEXTS["read_inbox"], (key,))
+    ]
+    attempts = [_waiting_attempt(row) for row in db.values("read_attempts", key)]
+    return Waiting(tuple(messages), tuple(sorted(attempts, key=lambda attempt: attempt.call_id)))
+
+
+def _waiting_attempt(row: Sequence[Any]) -> WaitingAttempt:
+    call_id, turn_number, name, queue, attempt, due_at_ms, deaths_count, cancelled, worker, failure, heartbeat = row
+    return WaitingAttempt(
+        call_id=call_id,
+        turn_number=turn_number,
+        name=name,
+        queue=queue,
+        attempt=attempt,
+        due_at_ms=due_at_ms,
+        deaths_count=deaths_count,
+        cancelled=bool(cancelled),
+        worker=worker,
+        failure=_blob(failure),
+        heartbeat=_blob(heartbeat),
+    )
+
+
+def list_runs(db: Database, where: RunFilter, limit: int, before: RunId | None) -> list[RunRecord]:
+    """See `Store.list_runs`."""
+    facts = _facts(where) | ({} if before is None else {"before": before})
+    cursor = db.execute(conditional("list_runs", facts), {**facts, "limit": limit})
+    keys: list[int] = db.decoded(cursor)
+    found = records(db, keys)
+    return [found[key] for key in keys]
+
+
+def count_runs(db: Database, where: RunFilter) -> int:
+    """See `Store.count_runs`."""
+    facts = _facts(where)
+    return db.execute(conditional("count_runs", facts), facts).fetchone()[0]
+
+
+def _facts(where: RunFilter) -> dict[str, Any]:
+    facts = {
+        "status": None if where.status is None else where.status.value,
+        "workflow_type": where.workflow_type,
+        "workflow_id": where.workflow_id,
+        "workflow_id_prefix": where.workflow_id_prefix,
+        "parked": where.parked,
+    }
+    return {name: fact for name, fact in facts.items() if fact is not None}
+
+
+def conditional(name: str, facts: dict[str, Any]) -> str:
+    """The text of a statement with the conditions for these facts."""
+    conditions = " and ".join(TEXTS[f"where_{fact}"] for fact in facts)
+    return TEXTS[name].replace("where 1", f"where {conditions}") if facts else TEXTS[name]

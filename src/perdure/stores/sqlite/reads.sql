@@ -1,0 +1,77 @@
+-- name: run_records
+-- Records by internal id.
+select json_group_array(json_array(runs.id, runs.run_id, runs.workflow_id, runs.workflow_type, runs.queue, runs.status,
+    runs.created_at_ms, runs.closed_at_ms,
+    coalesce((select max(turns.number) from turns where turns.run_key = runs.id), 0), runs.parent_run_id,
+    case when runs.parked is not null then hex(runs.parked) end, leases.worker))
+  from runs left join leases on leases.id = runs.lease_id
+ where runs.id in (values {(?)});
+
+-- name: find_run
+-- The run of a workflow id that was created last; only that one can be open.
+select max(id) from runs where workflow_id = ?;
+
+-- name: turns
+-- Turns of runs between two numbers, in order.
+with asked (run_key, first, last) as (values {(?, ?, ?)})
+select turns.run_key, turns.number, turns.data
+  from asked cross join turns on turns.run_key = asked.run_key and turns.number between asked.first and asked.last
+ order by turns.run_key, turns.number;
+
+-- name: turns_bytes
+-- How many bytes those have.
+with asked (run_key, first, last) as (values {(?, ?, ?)})
+select sum(length(turns.data))
+  from asked cross join turns on turns.run_key = asked.run_key and turns.number between asked.first and asked.last;
+
+-- name: turns_packed
+-- Those as one value.
+with asked (run_key, first, last) as (values {(?, ?, ?)})
+select json_group_array(json_array(run_key, number, turn)) from (
+  select turns.run_key, turns.number, hex(turns.data) as turn
+    from asked cross join turns on turns.run_key = asked.run_key and turns.number between asked.first and asked.last
+   order by turns.run_key, turns.number);
+
+-- name: read_inbox
+-- Messages of one run, oldest first.
+select message_id, visible_at_ms, data from inbox where run_key = ? order by visible_at_ms, id;
+
+-- name: read_attempts
+-- Attempts of one run.
+select json_group_array(json_array(attempts.call_id, attempts.turn_number, attempts.name, attempts.queue,
+    attempts.attempt, attempts.due_at_ms, attempts.deaths_count, attempts.cancelled, leases.worker,
+    case when attempts.failure is not null then hex(attempts.failure) end,
+    case when attempts.heartbeat is not null then hex(attempts.heartbeat) end))
+  from attempts left join leases on leases.id = attempts.lease_id where attempts.run_key = ?;
+
+-- name: list_runs
+-- Newest first; conditions (`where_...`) stand for 1.
+select json_group_array(id) from (select id from runs where 1 order by run_id desc limit :limit);
+
+-- name: count_runs
+-- How many fit; conditions stand for 1.
+select count(*) from runs where 1;
+
+-- name: where_status
+-- Condition: of one status.
+status = :status;
+
+-- name: where_workflow_type
+-- Condition: of one type.
+workflow_type = :workflow_type;
+
+-- name: where_workflow_id
+-- Condition: of one workflow id.
+workflow_id = :workflow_id;
+
+-- name: where_workflow_id_prefix
+-- Condition: of workflow ids that begin alike.
+workflow_id >= :workflow_id_prefix and substr(workflow_id, 1, length(:workflow_id_prefix)) = :workflow_id_prefix;
+
+-- name: where_parked
+-- Condition: parked, or not.
+(parked is not null) = :parked;
+
+-- name: where_before
+-- Condition: older than a run.
+run_id < :before;
