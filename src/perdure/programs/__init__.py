@@ -1,0 +1,1 @@
+"""The ways to write a workflow, each an implementation of `core.program`."""

@@ -1,0 +1,1 @@
+"""Function workflows: plain asyncio, replayed from its history on a deterministic loop."""

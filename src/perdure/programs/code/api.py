@@ -1,0 +1,311 @@
+"""What workflow code can ask of the engine, beside plain asyncio. Public as `perdure.workflow`."""
+
+import inspect
+import logging
+from collections.abc import Callable, Coroutine, MutableMapping
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from random import Random
+from typing import Any, TypeVar, TypeVarTuple, Unpack, cast, overload
+from uuid import UUID
+
+import msgspec
+
+from perdure.core.command import ParentClosePolicy, RecordSideEffect
+from perdure.core.errors import InvalidOption, NotInWorkflow, UnsupportedDefinition
+from perdure.core.failure import Failure, to_exception, to_failure
+from perdure.core.ids import checked_id
+from perdure.core.message import Parent
+from perdure.core.payload import NULL, Payload, decoder, to_payload, to_payloads
+from perdure.core.policy import ActivityOptions
+from perdure.programs.code.calls import Child, ChildCall, ChildHandle, perform
+from perdure.programs.code.channel import Channel
+from perdure.programs.code.definition import DEFAULTS, Signal, Workflow, place_of
+from perdure.programs.code.loop import WorkflowLoop, forbidden, running_loop, set_running_loop
+from perdure.programs.code.options import ActivityKeywords, activity_options, checked_queue
+from perdure.programs.code.queries import STACK_QUERY, Queries
+from perdure.programs.code.run import CodeRun
+from perdure.programs.code.signature import Signature
+
+R = TypeVar("R")
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+F = TypeVar("F", bound=Callable[..., Any])
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FAILED = {"encoding": "perdure/failure"}
+
+
+def current_run(name: str) -> CodeRun:
+    """The run whose code is running; raises `NotInWorkflow` for the function `name`."""
+    loop = running_loop()
+    if type(loop) is not WorkflowLoop:
+        raise NotInWorkflow(name=f"workflow.{name}()")
+    return cast(CodeRun, loop.host)
+
+
+def in_workflow() -> bool:
+    """Whether workflow code is running."""
+    return type(running_loop()) is WorkflowLoop
+
+
+class Info(msgspec.Struct, frozen=True):
+    """What is known of the run that is running."""
+
+    workflow_id: str
+    run_id: str
+    workflow_type: str
+    queue: str
+    parent: Parent | None
+    turn_number: int
+    """The step that is running, from 1."""
+    replaying: bool
+    """The step repeats what is recorded. Nothing may be decided by it."""
+
+
+def info() -> Info:
+    """What is known of this run."""
+    run = current_run("info")
+    started = run.started
+    assert started is not None, "code runs after its start"
+    return Info(
+        workflow_id=started.workflow_id,
+        run_id=run.run_id,
+        workflow_type=started.workflow_type,
+        queue=started.queue,
+        parent=started.parent,
+        turn_number=run.turns_count,
+        replaying=run.replaying,
+    )
+
+
+def now() -> datetime:
+    """The moment of this step, in UTC: the same in every replay."""
+    return _EPOCH + timedelta(milliseconds=current_run("now").at_ms)
+
+
+def time() -> float:
+    """The moment of this step, in seconds since 1970: the same in every replay."""
+    return current_run("time").at_ms / 1_000
+
+
+def random() -> Random:
+    """This run's own generator: it draws the same numbers in every replay. Not for secrets."""
+    return current_run("random").random()
+
+
+def uuid4() -> UUID:
+    """A UUID drawn from `random()`: the same in every replay."""
+    return UUID(int=current_run("uuid4").random().getrandbits(128), version=4)
+
+
+def cancellation_requested() -> bool:
+    """Whether someone asked this run to cancel itself."""
+    return current_run("cancellation_requested").cancel_reason is not None
+
+
+@overload
+def side_effect(fn: Callable[[], T]) -> T: ...
+@overload
+def side_effect(fn: Callable[[], Any], *, result_type: type[T]) -> T: ...
+def side_effect(fn: Callable[[], Any], *, result_type: Any = Any) -> Any:
+    """Call `fn` once and record what it returns; a replay is handed the recorded value.
+
+    For reading something quick and local: the environment, a real clock. The value passes through its serialised form
+    both times. An exception is recorded too and raised as `ApplicationError`.
+    """
+    run = current_run("side_effect")
+    if run.loop.refusal is not None:
+        raise run.loop.refusal()
+    if inspect.iscoroutinefunction(fn):
+        raise forbidden("awaiting in a side effect", "give it a plain function, or write an activity")
+    decode = decoder(result_type, "side effect")
+    run.calls_count = call_id = run.calls_count + 1
+    value = run.recorded.get(call_id, NULL) if run.replaying else _computed(fn)
+    run.commands.append(RecordSideEffect(call_id, value))
+    if value.metadata == _FAILED:
+        raise to_exception(msgspec.json.decode(value.data, type=Failure))
+    if run.replaying and call_id not in run.recorded:
+        run.stop()
+    return run.decoded(decode, value)
+
+
+def _computed(fn: Callable[[], Any]) -> Payload:
+    loop = running_loop()
+    # Outside the workflow's loop the guards are off and the real clocks answer: that is what it is for.
+    set_running_loop(None)
+    try:
+        return to_payload(fn(), what="side effect")
+    except Exception as error:  # user code
+        return Payload(msgspec.json.encode(to_failure(error)), _FAILED)
+    finally:
+        set_running_loop(loop)
+
+
+@overload
+def channel(name: Signal[T]) -> Channel[T]: ...
+@overload
+def channel(name: str) -> Channel[Any]: ...
+@overload
+def channel(name: str, type: type[T]) -> Channel[T]: ...
+def channel(name: Signal[Any] | str, type: Any = Any) -> Channel[Any]:
+    """The signals of one name; those that came before this call wait in it."""
+    run = current_run("channel")
+    if isinstance(name, Signal):
+        name, type = name.name, name.type
+    return Channel(run, checked_id("signal name", name), decoder(type, f"signal {name!r}"))
+
+
+@overload
+def query(fn: F) -> F: ...
+@overload
+def query(*, name: str) -> Callable[[F], F]: ...
+def query(fn: Any = None, *, name: str | None = None) -> Any:
+    """Decorator, used inside a running workflow function: answer queries under the function's name, or `name`.
+
+    The handler is a plain function that reads the workflow's variables; it can change nothing and wait for nothing.
+    """
+    run = current_run("query")
+    if fn is None:
+        return partial(_add_query, run, name)
+    return _add_query(run, name, fn)
+
+
+def _add_query(run: CodeRun, name: str | None, handler: F) -> F:
+    own = checked_id("query name", name if name is not None else getattr(handler, "__name__", ""))
+    where = place_of(handler)
+    if inspect.iscoroutinefunction(handler) or inspect.isgeneratorfunction(handler):
+        raise UnsupportedDefinition(
+            kind="query", name=own, where=where, fact="it is not a plain function", remedy="write it with plain `def`"
+        )
+    if own == STACK_QUERY:
+        raise UnsupportedDefinition(
+            kind="query", name=own, where=where, fact="the name is taken", remedy="give it another one with name=..."
+        )
+    if run.queries is None:
+        run.queries = Queries()
+    run.queries.add(own, handler, Signature("query", own, handler, where))
+    return handler
+
+
+class _Named:
+    """An activity known by its name only."""
+
+    def __init__(self, name: str, defaults: ActivityOptions, queue: str | None, result_type: Any) -> None:
+        self.name = name
+        self.defaults = defaults
+        self.queue = queue
+        self.decode_result = decoder(result_type, f"result of activity {name!r}")
+
+
+@overload
+def execute_activity(name: str, /, *args: Any, **options: Unpack[ActivityKeywords]) -> Coroutine[Any, Any, Any]: ...
+@overload
+def execute_activity(
+    name: str, /, *args: Any, result_type: type[T], **options: Unpack[ActivityKeywords]
+) -> Coroutine[Any, Any, T]: ...
+def execute_activity(name: str, /, *args: Any, result_type: Any = None, **options: Any) -> Coroutine[Any, Any, Any]:
+    """An activity by its name, such as one of another program; give its `queue` if no worker of this one knows it.
+
+    Options that are not given are those of the registered activity, and its annotations decode the result.
+    """
+    run = current_run("execute_activity")
+    if run.loop.refusal is not None:
+        raise run.loop.refusal()
+    checked_id("activity name", name)
+    keywords = cast(ActivityKeywords, options)
+    known = run.program.knows_activity(name)
+    if known is None and keywords.get("queue") is None:
+        run.find_activity(name)
+    queue = known.queue if known is not None else None
+    if "queue" in keywords:
+        queue = checked_queue(keywords["queue"])
+    callee = _Named(name, activity_options(DEFAULTS if known is None else known.defaults, keywords), queue, Any)
+    if result_type is not None:
+        callee.decode_result = decoder(result_type, f"result of activity {name!r}")
+    elif known is not None:
+        callee.decode_result = known.decode_result
+    payloads = known.bind(args, {}) if known is not None else to_payloads(args, what=f"argument of activity {name!r}")
+    return perform(run, callee, payloads)
+
+
+class _NamedWorkflow:
+    """A workflow known by its name only."""
+
+    def __init__(self, name: str) -> None:
+        self.name = checked_id("workflow name", name)
+        self.decode_result = decoder(Any, f"result of workflow {name!r}")
+
+
+@overload
+async def start_child(
+    workflow: Callable[[*Ts], Coroutine[Any, Any, R]],
+    *args: *Ts,
+    id: str | None = None,
+    parent_close_policy: ParentClosePolicy = ParentClosePolicy.TERMINATE,
+    queue: str | None = None,
+) -> ChildHandle[R]: ...
+@overload
+async def start_child(
+    workflow: str,
+    *args: Any,
+    id: str | None = None,
+    parent_close_policy: ParentClosePolicy = ParentClosePolicy.TERMINATE,
+    queue: str | None = None,
+) -> ChildHandle[Any]: ...
+async def start_child(
+    workflow: Callable[..., Coroutine[Any, Any, Any]] | str,
+    *args: Any,
+    id: str | None = None,
+    parent_close_policy: ParentClosePolicy = ParentClosePolicy.TERMINATE,
+    queue: str | None = None,
+) -> ChildHandle[Any]:
+    """Start a child workflow and return once it has started; await the handle for its result.
+
+    Raises `ChildWorkflowError` if its id is taken. A task that is cancelled while it awaits the handle cancels the
+    child, and goes on waiting for what comes of it.
+    """
+    run = current_run("start_child")
+    if isinstance(workflow, str):
+        target, payloads = _NamedWorkflow(workflow), to_payloads(args, what=f"argument of workflow {workflow!r}")
+    elif isinstance(workflow, Workflow):
+        target, payloads = cast("Workflow[..., Any]", workflow), workflow.bind_checked(args, {})
+    else:
+        name = getattr(workflow, "__name__", repr(workflow)[:80])
+        fact, remedy = "it is not registered", "decorate it with @app.workflow"
+        raise UnsupportedDefinition(kind="workflow", name=name, where=place_of(workflow), fact=fact, remedy=remedy)
+    own = None if id is None else checked_id("workflow id", id)
+    child = Child(run, ChildCall(target, payloads, own, _checked_policy(parent_close_policy), checked_queue(queue)))
+    await child.until_started()
+    return ChildHandle(child)
+
+
+def _checked_policy(value: object) -> ParentClosePolicy:
+    if not isinstance(value, ParentClosePolicy):
+        remedy = "give ParentClosePolicy.TERMINATE, CANCEL or ABANDON"
+        raise InvalidOption(name="parent_close_policy", value=repr(value), fact="is no such policy", remedy=remedy)
+    return value
+
+
+class WorkflowLogger(logging.LoggerAdapter[logging.Logger]):
+    """Logs what workflow code says once: silent in replay. Records carry `workflow_id` and `run_id`."""
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 # the name is logging's
+        """False while a step is repeated."""
+        loop = running_loop()
+        if type(loop) is WorkflowLoop and (loop.host.replaying or loop.closing):
+            return False
+        return super().isEnabledFor(level)
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        """Add the ids of the run."""
+        loop = running_loop()
+        if type(loop) is WorkflowLoop:
+            run = cast(CodeRun, loop.host)
+            workflow_id = run.started.workflow_id if run.started is not None else None
+            kwargs["extra"] = {"workflow_id": workflow_id, "run_id": run.run_id, **(kwargs.get("extra") or {})}
+        return msg, kwargs
+
+
+logger = WorkflowLogger(logging.getLogger("perdure.workflow"))
+"""For workflow code: silent in replay."""

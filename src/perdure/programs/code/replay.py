@@ -1,0 +1,128 @@
+"""Recall: compares what the code asks for with what is recorded, and finds the line that asked for something else.
+
+Compared are the kinds, the numbers of the calls and the names; not the bytes of arguments, nor options or moments: a
+changed encoding or a longer timeout is no other decision.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from perdure.core.command import (
+    CancelActivity,
+    CancelChild,
+    CancelRun,
+    CancelTimer,
+    Command,
+    CompleteRun,
+    FailRun,
+    RecordSideEffect,
+    RunActivity,
+    StartChild,
+    StartTimer,
+    TerminateRun,
+)
+from perdure.core.errors import NonDeterminism
+from perdure.core.payload import Payload
+from perdure.core.turn import Turn
+from perdure.programs.code import trace
+
+if TYPE_CHECKING:
+    from perdure.programs.code.run import CodeRun
+
+_NONE: Mapping[int, Payload] = {}
+
+
+def side_effects(turn: Turn) -> Mapping[int, Payload]:
+    """The values that the code computed in the turn, by call."""
+    effects: dict[int, Payload] | None = None
+    for command in turn.outputs:
+        if type(command) is RecordSideEffect:
+            if effects is None:
+                effects = {}
+            effects[command.call_id] = command.value
+    return effects or _NONE
+
+
+def differs(recorded: Sequence[Command], asked: Sequence[Command]) -> bool:
+    """Whether the code decided something else."""
+    if len(recorded) != len(asked):
+        return True
+    for old, new in zip(recorded, asked, strict=True):
+        if type(old) is RunActivity and type(new) is RunActivity:
+            if old.call_id != new.call_id or old.name != new.name:
+                return True
+        elif not _same(old, new):
+            return True
+    return False
+
+
+def _same(old: Command, new: Command) -> bool:
+    match old, new:
+        case RunActivity(), RunActivity():
+            return old.call_id == new.call_id and old.name == new.name
+        case StartChild(), StartChild():
+            return (old.call_id, old.workflow_type, old.workflow_id) == (
+                new.call_id,
+                new.workflow_type,
+                new.workflow_id,
+            )
+        case (
+            (CancelActivity(), CancelActivity())
+            | (StartTimer(), StartTimer())
+            | (CancelTimer(), CancelTimer())
+            | (CancelChild(), CancelChild())
+            | (RecordSideEffect(), RecordSideEffect())
+        ):
+            return old.call_id == new.call_id
+        case _:
+            return type(old) is type(new)
+
+
+def first_difference(recorded: Sequence[Command], asked: Sequence[Command]) -> int:
+    """Index of the first command that differs."""
+    for index, (old, new) in enumerate(zip(recorded, asked, strict=False)):
+        if not _same(old, new):
+            return index
+    return min(len(recorded), len(asked))
+
+
+def describe(command: Command | None) -> str:
+    """A command in words."""
+    match command:
+        case None:
+            return "nothing more"
+        case RunActivity():
+            return f"activity {command.name!r} (call {command.call_id})"
+        case CancelActivity():
+            return f"the cancellation of an activity (call {command.call_id})"
+        case StartTimer():
+            return f"a timer (call {command.call_id})"
+        case CancelTimer():
+            return f"the cancellation of a timer (call {command.call_id})"
+        case StartChild():
+            return f"child workflow {command.workflow_type!r} with id {command.workflow_id!r} (call {command.call_id})"
+        case CancelChild():
+            return f"the cancellation of a child workflow (call {command.call_id})"
+        case RecordSideEffect():
+            return f"a side effect (call {command.call_id})"
+        case CompleteRun():
+            return "the run's completion"
+        case FailRun():
+            return f"the run's failure ({command.failure.type}: {command.failure.message})"
+        case CancelRun():
+            return "the run's cancellation"
+        case TerminateRun():
+            return "the run's termination"
+
+
+def mismatch(run: "CodeRun", history: Sequence[Turn], turn: Turn, asked: Sequence[Command]) -> NonDeterminism:
+    """The error for a turn in which the code decided something else; `history` are the turns up to and with it."""
+    index = first_difference(turn.outputs, asked)
+    where = trace.place_of_command(run.program, run.run_id, history, index) if len(history) == turn.number else None
+    return NonDeterminism(
+        turn=turn.number,
+        run_id=run.run_id,
+        recorded=describe(turn.outputs[index] if index < len(turn.outputs) else None),
+        asked=describe(asked[index] if index < len(asked) else None),
+        where="" if where is None else f" at {where}",
+    )

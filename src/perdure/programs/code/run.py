@@ -1,0 +1,382 @@
+"""One run of a function workflow: messages in, the function runs until it waits, commands out.
+
+What the function asked for is compared with what is recorded when a turn is recalled; the function is the only state.
+"""
+
+import logging
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from random import Random
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
+from zlib import crc32
+
+from perdure.core.command import CancelRun, CancelTimer, Command, CompleteRun, FailRun, StartTimer
+from perdure.core.errors import ForbiddenInWorkflow, ParkedError, PerdureError, UnregisteredActivity
+from perdure.core.failure import cancelled, to_failure
+from perdure.core.ids import RunId
+from perdure.core.message import (
+    ActivityClosed,
+    CancelRequested,
+    ChildClosed,
+    ChildStarted,
+    Completed,
+    Message,
+    Query,
+    Signaled,
+    Started,
+    TimerFired,
+)
+from perdure.core.payload import Payload
+from perdure.core.turn import Turn
+from perdure.programs.code import calls, replay
+from perdure.programs.code.asyncgens import watch as watch_async_generators
+from perdure.programs.code.loop import (
+    Future,
+    LoopTask,
+    Queue,
+    RunStopped,
+    WorkflowLoop,
+    WorkflowTimer,
+    refused_list,
+    running_loop,
+    set_running_loop,
+)
+from perdure.programs.code.queries import Queries
+
+if TYPE_CHECKING:
+    from perdure.programs.code.program import CodeProgram
+
+T = TypeVar("T")
+
+logger = logging.getLogger("perdure.workflow")
+
+HISTORY_TURNS_MAX = 20_000
+"""A longer history is not kept while it is recalled, and a mismatch in it is told without the source line."""
+
+
+_open_runs: set["CodeRun"] = set()
+"""Runs whose coroutines are alive. The garbage collector must never end one: it would do so in the middle of another
+run's step, say, where the activities of a `finally` block would be asked for by that run."""
+
+
+class CodeRun:
+    """A run in memory. `commands` holds None where a command was withdrawn within its turn."""
+
+    __slots__ = (
+        "_ids",
+        "_parked",
+        "_random",
+        "activities",
+        "at_ms",
+        "calls_before",
+        "calls_count",
+        "cancel_reason",
+        "channels",
+        "children",
+        "commands",
+        "history",
+        "loop",
+        "main",
+        "new_commands",
+        "program",
+        "queries",
+        "recorded",
+        "replaying",
+        "run_id",
+        "started",
+        "timers",
+        "turns_count",
+        "withdrawn",
+    )
+
+    def __init__(self, program: "CodeProgram", run_id: RunId) -> None:
+        self.program = program
+        self.run_id = run_id
+        self.loop = WorkflowLoop(self, crc32(run_id.encode()) << 16)
+        self.started: Started | None = None
+        self.at_ms = 0
+        self.turns_count = 0
+        self.replaying = False
+        self.calls_count = 0
+        self.calls_before = 0
+        """Calls up to here were asked for in an earlier turn."""
+        self.commands: list[Command | None] = []
+        self.withdrawn = False
+        self.new_commands: Callable[[], list[Command | None]] = list
+        """Makes the list of a turn: a place to look over the code's shoulder."""
+        self.recorded: Mapping[int, Payload] = {}
+        """Side effects of the turn that is recalled."""
+        self.activities: dict[int, tuple[Future[Any], calls.Callee]] = {}
+        self.timers: dict[int, WorkflowTimer] = {}
+        self.children: dict[int, calls.Child] = {}
+        self.channels: dict[str, Queue[Payload]] | None = None
+        self.queries: Queries | None = None
+        self.history: list[Turn] | None = None
+        self.main: LoopTask | None = None
+        self.cancel_reason: str | None = None
+        self._parked: ParkedError | None = None
+        self._random: Random | None = None
+        self._ids: Random | None = None
+
+    # core.program.ProgramRun
+
+    def step(self, at_ms: int, messages: Sequence[Message]) -> Sequence[Command]:
+        """See `ProgramRun`."""
+        self.replaying = False
+        self.history = None
+        return self._take(at_ms, messages)
+
+    def recall(self, turn: Turn) -> None:
+        """See `ProgramRun`."""
+        if self.history is None:
+            self.history = []
+        if len(self.history) < HISTORY_TURNS_MAX:
+            self.history.append(turn)
+        asked = self.repeat(turn)
+        if replay.differs(turn.outputs, asked):
+            history = self.history
+            self.close()
+            raise replay.mismatch(self, history, turn, asked)
+
+    def repeat(self, turn: Turn) -> Sequence[Command]:
+        """Take a recorded turn's messages once more; return what the code asks for now."""
+        self.replaying = True
+        self.recorded = replay.side_effects(turn)
+        return self._take(turn.at_ms, turn.inputs)
+
+    def query(self, query: Query) -> Payload:
+        """See `ProgramRun`."""
+        self.replaying = False
+        self.history = None
+        return (self.queries or Queries()).answer(self, query)
+
+    def close(self) -> None:
+        """See `ProgramRun`."""
+        self._abandon()
+        self.queries = self.channels = self.main = self.history = None
+
+    # A turn
+
+    def _take(self, at_ms: int, messages: Sequence[Message]) -> list[Command]:
+        loop = self.loop
+        self.at_ms = at_ms
+        loop.now_s = at_ms / 1_000
+        self.turns_count += 1
+        self.calls_before = self.calls_count
+        commands = self.commands = self.new_commands()
+        before = running_loop()
+        watch_async_generators()
+        set_running_loop(loop)
+        try:
+            for message in messages:
+                if type(message) is ActivityClosed:
+                    self._close_activity(message)
+                else:
+                    self._hear(message)
+            loop.drain()
+        except BaseException:  # also an interrupt leaves nothing behind that could run on
+            set_running_loop(before)
+            self.close()
+            raise
+        set_running_loop(before)
+        if self._parked is not None:
+            parked = self._parked
+            self.close()
+            raise parked
+        if loop.ended and self.main is not None and self.main.done():
+            self._park_if_refused(self.main)
+            return self._ended(commands, self.main)
+        if self.withdrawn:
+            self.withdrawn = False
+            return [command for command in commands if command is not None]
+        return cast(list[Command], commands)
+
+    def _close_activity(self, message: ActivityClosed) -> None:
+        waiting = self.activities.pop(message.call_id, None)
+        if waiting is None:
+            return
+        future, callee = waiting
+        if future.done():
+            return
+        outcome = message.outcome
+        if type(outcome) is Completed:
+            future.set_result(callee.decode_result(outcome.result))
+        else:
+            future.set_exception(calls.activity_error(callee.name, message))
+
+    def _hear(self, message: Message) -> None:
+        match message:
+            case TimerFired(call_id):
+                timer = self.timers.pop(call_id, None)
+                if timer is not None:
+                    self.loop.fire(timer)
+            case Signaled(name, payload):
+                self.channel(name).put_nowait(payload)
+            case ChildStarted(call_id, refusal):
+                if call_id in self.children:
+                    self.children[call_id].start(refusal)
+            case ChildClosed(call_id, outcome):
+                child = self.children.pop(call_id, None)
+                if child is not None:
+                    child.end(outcome)
+            case CancelRequested(reason):
+                # Asked once more, it goes on with its clean-up: a client that heard no answer asks again.
+                if self.cancel_reason is not None:
+                    return
+                self.cancel_reason = reason
+                if self.main is not None:
+                    self.main.cancel(reason)
+            case Started():
+                self._start(message)
+            case _:
+                pass
+
+    def _start(self, message: Started) -> None:
+        self.started = message
+        _open_runs.add(self)
+        definition = self.program.definition
+        args = definition.decode_args(message.args)
+        self.main = self.loop.start(self.program.function(*args))
+
+    def _ended(self, commands: list[Command | None], main: LoopTask) -> list[Command]:
+        closing = self._closing(main)
+        asked = [command for command in commands if command is not None]
+        asked.append(closing)
+        self._abandon()
+        return asked
+
+    def _park_if_refused(self, main: LoopTask) -> None:
+        """Code that did what a replay could not repeat is a mistake to be mended, and no outcome of the run."""
+        error = None if main.cancelled() else main.exception()
+        if isinstance(error, ForbiddenInWorkflow):
+            self.close()
+            raise error
+
+    def _closing(self, main: LoopTask) -> CompleteRun | FailRun | CancelRun:
+        if main.cancelled():
+            if self.cancel_reason is not None:
+                return CancelRun(cancelled(self.cancel_reason))
+            return FailRun(cancelled("the workflow was not asked to cancel itself, its code did"))
+        error = main.exception()
+        if error is None:
+            try:
+                return CompleteRun(self.program.definition.encode_result(main.result()))
+            except PerdureError as problem:
+                error = problem
+        try:
+            return FailRun(to_failure(error))
+        except PerdureError as problem:  # details that cannot be serialised
+            return FailRun(to_failure(problem))
+
+    def _abandon(self) -> None:
+        self.loop.refusal = RunStopped
+        self.commands = refused_list(RunStopped)
+        before = running_loop()
+        # Without our loop as the running one, the activities in a `finally` would be plain functions, and run.
+        set_running_loop(self.loop)
+        try:
+            self.loop.abandon()
+        finally:
+            set_running_loop(before)
+        _open_runs.discard(self)
+        self.activities.clear()
+        self.timers.clear()
+        self.children.clear()
+
+    def park(self, error: ParkedError) -> NoReturn:
+        """Stop the run for `error`, whatever the workflow's code does with the exception that unwinds it."""
+        if self._parked is None:
+            self._parked = error
+        self.loop.ended = True
+        self.loop.refusal = RunStopped
+        self.commands = refused_list(RunStopped)
+        raise RunStopped
+
+    def decoded(self, decode: Callable[[Payload], T], payload: Payload) -> T:
+        """The value of a payload; one that does not decode parks the run."""
+        try:
+            return decode(payload)
+        except ParkedError as error:
+            self.park(error)
+
+    def stop(self) -> NoReturn:
+        """End the slice: the code has left its history, and what it does next is of no use."""
+        self.loop.ended = True
+        self.loop.refusal = RunStopped
+        raise RunStopped
+
+    # loop.Host
+
+    def start_timer(self, timer: WorkflowTimer, due_at_ms: int) -> None:
+        """See `Host`."""
+        self.calls_count = call_id = self.calls_count + 1
+        timer.index = len(self.commands)
+        self.commands.append(StartTimer(call_id, due_at_ms))
+        timer.call_id = call_id
+        self.timers[call_id] = timer
+
+    def cancel_timer(self, timer: WorkflowTimer) -> None:
+        """See `Host`."""
+        self.timers.pop(timer.call_id, None)
+        if not self.loop.closing and not self.withdraw(timer.call_id, timer.index):
+            self.commands.append(CancelTimer(timer.call_id))
+
+    def log_failure(self, message: str, error: BaseException | None) -> None:
+        """See `Host`."""
+        logger.error("run %s: %s", self.run_id, message, exc_info=error)
+
+    def call_activity(
+        self, activity: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> Coroutine[Any, Any, Any]:
+        """See `Host`."""
+        if self.loop.refusal is not None:
+            raise self.loop.refusal()
+        if activity.name not in self.program.known_names and activity.queue is None:
+            self.find_activity(activity.name)
+        return calls.perform(self, activity, activity.signature.bind(args, kwargs))
+
+    def call_workflow(
+        self, workflow: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> Coroutine[Any, Any, Any]:
+        """See `Host`."""
+        return calls.run_child(self, calls.ChildCall(workflow, workflow.bind_checked(args, kwargs)))
+
+    # For the API
+
+    def withdraw(self, call_id: int, index: int) -> bool:
+        """Take back what was asked for in this turn; False if it was in an earlier one."""
+        if call_id <= self.calls_before:
+            return False
+        self.commands[index] = None
+        self.withdrawn = True
+        return True
+
+    def find_activity(self, name: str) -> Any:
+        """The registered activity; parks the run if there is none."""
+        found = self.program.knows_activity(name)
+        if found is None:
+            self.park(UnregisteredActivity(name=name, known=self.program.activity_names()))
+        self.program.known_names.add(name)
+        return found
+
+    def channel(self, name: str) -> "Queue[Payload]":
+        """What came for a channel and was not received yet."""
+        if self.channels is None:
+            self.channels = {}
+        queue = self.channels.get(name)
+        if queue is None:
+            queue = self.channels[name] = Queue()
+        return queue
+
+    def random(self) -> Random:
+        """For the workflow's code."""
+        if self.loop.refusal is not None:
+            raise self.loop.refusal()
+        if self._random is None:
+            self._random = Random(self.run_id)
+        return self._random
+
+    def ids(self) -> Random:
+        """For run ids of children: apart from the other, so that what the code draws does not shift them."""
+        if self._ids is None:
+            self._ids = Random(f"{self.run_id}/ids")
+        return self._ids
