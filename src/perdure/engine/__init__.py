@@ -1,0 +1,1 @@
+"""The engine: live runs, the one write path, and the verbs that clients use."""

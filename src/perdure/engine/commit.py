@@ -1,0 +1,227 @@
+"""From a turn to its commit: one exhaustive match over commands."""
+
+from collections.abc import Callable, Sequence
+from typing import assert_never
+
+from perdure.core import codec
+from perdure.core.command import (
+    CancelActivity,
+    CancelChild,
+    CancelRun,
+    CancelTimer,
+    Closing,
+    Command,
+    CompleteRun,
+    FailRun,
+    ParentClosePolicy,
+    RecordSideEffect,
+    RunActivity,
+    StartChild,
+    StartTimer,
+    TerminateRun,
+)
+from perdure.core.errors import TurnTooLarge
+from perdure.core.failure import Failure
+from perdure.core.message import (
+    Cancelled,
+    CancelRequested,
+    ChildClosed,
+    ChildStarted,
+    Completed,
+    Failed,
+    Message,
+    Outcome,
+    Parent,
+    Started,
+    Terminated,
+    TerminateRequested,
+    TimerFired,
+)
+from perdure.core.policy import queue_deadline_ms
+from perdure.core.store import ChildRun, Commit, Delivery, NewAttempt, NewRun, RunStatus
+from perdure.core.turn import TURN_BYTES_MAX, Turn
+from perdure.engine.live import LiveRun
+
+
+def outcome_of(closing: Closing) -> Outcome:
+    """What a closing command means to whoever waits for the run."""
+    match closing:
+        case CompleteRun(result):
+            return Completed(result)
+        case FailRun(failure):
+            return Failed(failure)
+        case CancelRun(failure):
+            return Cancelled(failure)
+        case TerminateRun(reason):
+            return Terminated(reason)
+
+
+def status_of(closing: Closing) -> RunStatus:
+    """The status that a closing command leaves."""
+    match closing:
+        case CompleteRun():
+            return RunStatus.COMPLETED
+        case FailRun():
+            return RunStatus.FAILED
+        case CancelRun():
+            return RunStatus.CANCELLED
+        case TerminateRun():
+            return RunStatus.TERMINATED
+
+
+class CommitBuilder:
+    """Collects what the commands of one turn change."""
+
+    __slots__ = ("_keeps", "_live", "_turn", "attempts", "cancelled", "children", "closing", "consumed", "deliveries")
+
+    def __init__(
+        self, live: LiveRun, turn: Turn, consumed: Sequence[str], keeps: Callable[[RunActivity], bool]
+    ) -> None:
+        self._live = live
+        self._turn = turn
+        self._keeps = keeps
+        self.consumed = list(consumed)
+        self.deliveries: list[Delivery] = []
+        self.children: list[ChildRun] = []
+        self.attempts: list[NewAttempt] = []
+        self.cancelled: list[int] = []
+        self.closing: Closing | None = None
+        for command in turn.outputs:
+            self.add(command)
+
+    def add(self, command: Command) -> None:
+        """Note what one command changes."""
+        match command:
+            case RunActivity():
+                self._add_attempt(command)
+            case StartTimer(call_id, due_at_ms):
+                self._tell(TimerFired(call_id), due_at_ms)
+            case CancelActivity(call_id):
+                self.cancelled.append(call_id)
+            case CancelTimer(call_id):
+                self.consumed.append(TimerFired(call_id).id)
+            case StartChild():
+                self._add_child(command)
+            case CancelChild(call_id, reason):
+                self._cancel_child(call_id, reason)
+            case RecordSideEffect():
+                pass
+            case CompleteRun() | FailRun() | CancelRun() | TerminateRun():
+                self._close(command)
+            case _:
+                assert_never(command)
+
+    def _tell(self, message: Message, visible_at_ms: int) -> None:
+        self.deliveries.append(Delivery(self._live.run_id, message.id, codec.messages.encode(message), visible_at_ms))
+
+    def _add_attempt(self, command: RunActivity) -> None:
+        self.attempts.append(new_attempt(command, self._live.open.queue, self._turn.at_ms, kept=self._keeps(command)))
+
+    def _add_child(self, command: StartChild) -> None:
+        live, at_ms = self._live, self._turn.at_ms
+        queue = command.queue or self._live.open.queue
+        parent = Parent(live.run_id, live.workflow_id, command.call_id)
+        started = Started(command.workflow_type, command.workflow_id, queue, command.args, parent)
+        refusal = Failure("AlreadyRunning", f"workflow id {command.workflow_id!r} has an open run", retryable=False)
+        yes, no = ChildStarted(command.call_id), ChildStarted(command.call_id, refusal)
+        self.children.append(
+            ChildRun(
+                NewRun(
+                    run_id=command.run_id,
+                    workflow_id=command.workflow_id,
+                    workflow_type=command.workflow_type,
+                    queue=queue,
+                    created_at_ms=at_ms,
+                    request_id=command.run_id,
+                    start=codec.messages.encode(started),
+                    parent_run_id=live.run_id,
+                ),
+                started=Delivery(live.run_id, yes.id, codec.messages.encode(yes), at_ms),
+                refused=Delivery(live.run_id, no.id, codec.messages.encode(no), at_ms),
+            )
+        )
+
+    def _cancel_child(self, call_id: int, reason: str) -> None:
+        child = self._live.open.calls.get(call_id)
+        if isinstance(child, StartChild):
+            self._tell_child(child, CancelRequested(reason, f"{self._live.run_id}/{call_id}"))
+
+    def _tell_child(self, child: StartChild, message: Message) -> None:
+        # A parked child cannot take a cancellation, but must be ended by a termination.
+        unparks = isinstance(message, TerminateRequested)
+        self.deliveries.append(
+            Delivery(child.run_id, message.id, codec.messages.encode(message), self._turn.at_ms, unparks)
+        )
+
+    def _close(self, command: Closing) -> None:
+        self.closing = command
+        live = self._live
+        for child in live.open.children():
+            match child.close_policy:
+                case ParentClosePolicy.TERMINATE:
+                    self._tell_child(child, TerminateRequested(f"parent {live.workflow_id} closed"))
+                case ParentClosePolicy.CANCEL:
+                    request_id = f"{live.run_id}/{child.call_id}"
+                    self._tell_child(child, CancelRequested(f"parent {live.workflow_id} closed", request_id))
+                case ParentClosePolicy.ABANDON:
+                    pass
+        parent = live.parent
+        if parent is not None:
+            closed = ChildClosed(parent.call_id, outcome_of(command))
+            self.deliveries.append(Delivery(parent.run_id, closed.id, codec.messages.encode(closed), self._turn.at_ms))
+
+
+def new_attempt(command: RunActivity, own_queue: str, at_ms: int, *, kept: bool) -> NewAttempt:
+    """The first attempt of a call asked for at `at_ms`."""
+    options = command.options
+    expires_at_ms: int | None = None
+    if options.schedule_to_close_ms is not None or options.schedule_to_start_ms is not None:
+        expires_at_ms = queue_deadline_ms(options, scheduled_at_ms=at_ms, queued_at_ms=at_ms)
+    return NewAttempt(command.call_id, command.name, command.queue or own_queue, at_ms, expires_at_ms, kept)
+
+
+def to_commit(
+    live: LiveRun,
+    turn: Turn,
+    *,
+    consumed: Sequence[str] = (),
+    finished: tuple[int, ...] = (),
+    keeps: Callable[[RunActivity], bool],
+    busy: bool = False,
+    create: NewRun | None = None,
+) -> Commit:
+    """The commit of a turn that `live` has just taken.
+
+    `consumed` are the inbox messages behind its inputs, `finished` the calls whose attempts ended with it, `keeps`
+    whether
+    the worker runs a new activity itself, `busy` whether it goes on holding the run in any case. Raises `TurnTooLarge`.
+    """
+    data = codec.turns.encode(turn)
+    if len(data) > TURN_BYTES_MAX:
+        raise TurnTooLarge(run_id=live.run_id, size=len(data), limit=TURN_BYTES_MAX)
+    outputs, at_ms = turn.outputs, turn.at_ms
+    if len(outputs) == 1 and type(outputs[0]) is RunActivity:
+        # The hot path, one activity after the other, spares the builder.
+        attempt = new_attempt(outputs[0], live.open.queue, at_ms, kept=keeps(outputs[0]))
+        keep = busy or attempt.kept
+        return Commit(
+            live.run_id, turn.number, data, at_ms, create, tuple(consumed), (), (), (attempt,), finished, (), None, keep
+        )
+    built = CommitBuilder(live, turn, consumed, keeps)
+    closed = built.closing is not None
+    return Commit(
+        run_id=live.run_id,
+        number=turn.number,
+        turn=data,
+        at_ms=at_ms,
+        create=create,
+        consumed=tuple(built.consumed),
+        # Timers of a run that closes in the same turn would wait for nobody.
+        deliveries=tuple(d for d in built.deliveries if d.run_id != live.run_id) if closed else tuple(built.deliveries),
+        children=tuple(built.children),
+        attempts=() if closed else tuple(built.attempts),
+        finished=finished,
+        cancelled=tuple(built.cancelled),
+        closes=None if built.closing is None else status_of(built.closing),
+        keep=not closed and (busy or any(attempt.kept for attempt in built.attempts)),
+    )

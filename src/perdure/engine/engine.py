@@ -1,0 +1,272 @@
+"""The verbs of clients: start, signal, query, cancel, terminate, resume, describe, list, history, wait.
+
+Any process with the store's URL can use them. Where a worker runs in the same process it is given the short way.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Protocol
+
+import msgspec
+
+from perdure.core import codec
+from perdure.core.command import RunActivity, StartChild, StartTimer
+from perdure.core.errors import AlreadyRunning, RunClosed, UndecodablePayload, WorkflowNotFound
+from perdure.core.failure import Failure
+from perdure.core.ids import RunId, WorkflowId
+from perdure.core.message import (
+    CancelRequested,
+    Message,
+    Outcome,
+    Query,
+    Resumed,
+    Signaled,
+    Started,
+    TerminateRequested,
+)
+from perdure.core.payload import Payload
+from perdure.core.program import Program
+from perdure.core.store import Delivery, NewRun, RunFilter, RunRecord, RunStatus, Store, Waiting
+from perdure.core.turn import Turn
+from perdure.engine.clock import Clock
+from perdure.engine.closings import Closings, read_outcome
+from perdure.engine.commit import outcome_of, to_commit
+from perdure.engine.live import LiveRun, OpenCalls
+
+logger = logging.getLogger("perdure.engine")
+
+TURNS_A_READ = 500
+QUERY_SETTLE_MS = 2_000
+"""A query waits so long at most for messages that are already in the inbox to be taken."""
+
+
+class Local(Protocol):
+    """A worker in the same process."""
+
+    def can_start(self, run: NewRun) -> bool:
+        """Whether a new run can take its first turn here at once."""
+        ...
+
+    def start_run(self, run: NewRun, started: Started) -> "asyncio.Future[bool]":
+        """Create it so; the future tells whether it could be created."""
+        ...
+
+    def holds(self, run_id: RunId) -> bool:
+        """Whether it works on the run, so that nobody else closes it."""
+        ...
+
+    def look(self) -> None:
+        """Something became claimable in this process."""
+        ...
+
+    def forget(self, run_id: RunId) -> None:
+        """The run was closed by a client: stop what works on it."""
+        ...
+
+    def peek(self, record: RunRecord) -> LiveRun | None:
+        """The live run, if it is here and exactly what the store has."""
+        ...
+
+
+class Description(msgspec.Struct, frozen=True):
+    """A run with what it waits for."""
+
+    record: RunRecord
+    waiting: Waiting
+    activities: tuple[RunActivity, ...]
+    timers: tuple[StartTimer, ...]
+    children: tuple[StartChild, ...]
+    parked: Failure | None
+
+
+def _decodable(waiting: Waiting) -> Iterator[Message]:
+    for each in waiting.messages:
+        try:
+            yield codec.messages.decode(each.data)
+        except UndecodablePayload:
+            continue
+
+
+class Engine:
+    """The verbs over one store."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self.store = store
+        self.closings = Closings(store, self._held_here)
+        self.local: Local | None = None
+        self._clock = clock
+
+    def _held_here(self, run_id: RunId) -> bool:
+        return self.local is not None and self.local.holds(run_id)
+
+    # Starting
+
+    async def start(self, started: Started, request_id: str | None = None) -> RunId:
+        """Start a run durably. Raises `AlreadyRunning`; a repetition of the same request id gets the same run."""
+        run_id = self._clock.new_run_id()
+        run = NewRun(
+            run_id=run_id,
+            workflow_id=started.workflow_id,
+            workflow_type=started.workflow_type,
+            queue=started.queue,
+            created_at_ms=self._clock.now_ms(),
+            request_id=request_id or run_id,
+            start=codec.messages.encode(started),
+        )
+        if self.local is not None and self.local.can_start(run) and await self.local.start_run(run, started):
+            return run_id
+        (created,) = await self.store.create([run])
+        if not created.fresh and not created.same_request:
+            raise AlreadyRunning(workflow_id=started.workflow_id, run_id=created.run_id)
+        return created.run_id
+
+    # Finding
+
+    async def find(self, workflow_id: WorkflowId, run_id: RunId | None = None) -> RunRecord:
+        """The run named, else the open run of the workflow id, else its last one. Raises `WorkflowNotFound`."""
+        if run_id is None:
+            record = await self.store.find_run(workflow_id)
+        else:
+            record = next(iter(await self.store.read_runs([run_id])), None)
+        if record is None or record.workflow_id != workflow_id:
+            raise WorkflowNotFound(workflow_id=workflow_id)
+        return record
+
+    async def list_runs(self, where: RunFilter, limit: int, before: RunId | None = None) -> Sequence[RunRecord]:
+        """Newest first."""
+        return await self.store.list_runs(where, limit, before)
+
+    async def turns(self, run_id: RunId) -> AsyncIterator[Turn]:
+        """The recorded turns of a run."""
+        after = 0
+        while True:
+            (history,) = await self.store.read_turns([(run_id, after)], TURNS_A_READ)
+            for data in history:
+                yield codec.turns.decode(data)
+            if len(history) < TURNS_A_READ:
+                return
+            after += len(history)
+
+    async def describe(self, workflow_id: WorkflowId, run_id: RunId | None = None) -> Description:
+        """The run and what it waits for."""
+        record = await self.find(workflow_id, run_id)
+        open_calls = OpenCalls()
+        async for turn in self.turns(record.run_id):
+            open_calls.fold(turn)
+        calls = open_calls.calls.values() if record.status is RunStatus.RUNNING else ()
+        return Description(
+            record=record,
+            waiting=await self.store.read_waiting(record.run_id),
+            activities=tuple(call for call in calls if isinstance(call, RunActivity)),
+            timers=tuple(call for call in calls if isinstance(call, StartTimer)),
+            children=tuple(call for call in calls if isinstance(call, StartChild)),
+            parked=None if record.parked is None else codec.failures.decode(record.parked),
+        )
+
+    async def wait(self, run_id: RunId) -> Outcome:
+        """The outcome of a run, when it has one."""
+        return await self.closings.wait(run_id)
+
+    # Telling
+
+    async def signal(self, workflow_id: WorkflowId, run_id: RunId | None, signal: Signaled) -> None:
+        """Tell a run something, durably. Raises `WorkflowNotFound` or `RunClosed`."""
+        await self._tell(workflow_id, run_id, signal, unparks=False)
+
+    async def cancel(self, workflow_id: WorkflowId, run_id: RunId | None, reason: str) -> None:
+        """Ask a run to cancel itself."""
+        await self._tell(workflow_id, run_id, CancelRequested(reason, self._clock.new_id()), unparks=False)
+
+    async def resume(self, workflow_id: WorkflowId, run_id: RunId | None) -> None:
+        """Let a parked run try again."""
+        await self._tell(workflow_id, run_id, Resumed(self._clock.new_id()), unparks=True)
+
+    async def _tell(self, workflow_id: WorkflowId, run_id: RunId | None, message: Message, *, unparks: bool) -> None:
+        data = codec.messages.encode(message)
+        while True:
+            record = await self.find(workflow_id, run_id)
+            if record.status is not RunStatus.RUNNING:
+                raise RunClosed(workflow_id=workflow_id, status=record.status.value)
+            delivery = Delivery(record.run_id, message.id, data, self._clock.now_ms(), unparks)
+            (delivered,) = await self.store.deliver([delivery])
+            if delivered:
+                if self.local is not None:
+                    self.local.look()
+                return
+            # The run closed in between; the next look finds what became of the workflow id.
+
+    async def terminate(self, workflow_id: WorkflowId, run_id: RunId | None, reason: str) -> None:
+        """Close a run at once, without running its code. Raises `RunClosed` if it is closed."""
+        while True:
+            record = await self.find(workflow_id, run_id)
+            if record.status is not RunStatus.RUNNING:
+                raise RunClosed(workflow_id=workflow_id, status=record.status.value)
+            live = await self._folded(record)
+            waiting = await self.store.read_waiting(record.run_id)
+            inputs = [each for each in _decodable(waiting) if isinstance(each, Started)]
+            last = live.take_turn(self._clock.now_ms(), [*inputs, TerminateRequested(reason)])
+            commit = to_commit(live, last, keeps=lambda _: False)
+            if not await self.store.commit(None, [commit]):
+                if self.local is not None:
+                    self.local.forget(record.run_id)
+                assert live.open.closing is not None
+                self.closings.closed(record.run_id, outcome_of(live.open.closing))
+                return
+            # Somebody took a turn in between: look again.
+
+    async def _folded(self, record: RunRecord) -> LiveRun:
+        """The run without its code: enough to end it."""
+        live = LiveRun(record.run_id, record.workflow_id, None)
+        try:
+            async for turn in self.turns(record.run_id):
+                live.recall([turn])
+        except UndecodablePayload as error:
+            # A damaged history must not keep a run from being ended; its children and its parent are not told.
+            logger.warning("history of run %s: %s", record.run_id, error)
+            live = LiveRun(record.run_id, record.workflow_id, None)
+            live.turns_count = record.turns_count
+        return live
+
+    # Asking
+
+    async def query(
+        self, workflow_id: WorkflowId, run_id: RunId | None, query: Query, program: Program | None
+    ) -> Payload:
+        """Ask a run; answered from the live run here, else from one recalled for the question.
+
+        What was told before the query is taken first, if a worker is there to take it. Raises `UnknownQuery`,
+        `QueryFailed`.
+        """
+        record = await self.find(workflow_id, run_id)
+        await self._settled(record.run_id)
+        record = await self.find(workflow_id, record.run_id)
+        live = None if self.local is None else self.local.peek(record)
+        if live is not None and live.program is not None:
+            return live.query(query)
+        assert program is not None, "the caller names the program of this run"
+        asked = LiveRun(record.run_id, record.workflow_id, program.open(record.run_id))
+        try:
+            async for turn in self.turns(record.run_id):
+                asked.recall([turn])
+            return asked.query(query)
+        finally:
+            asked.close()
+
+    async def _settled(self, run_id: RunId) -> None:
+        """Return when no visible message waits for the run, or nobody takes it in time."""
+        give_up_at_ms = self._clock.now_ms() + QUERY_SETTLE_MS
+        seen = 0
+        while (now_ms := self._clock.now_ms()) < give_up_at_ms:
+            waiting = await self.store.read_waiting(run_id)
+            if not any(each.visible_at_ms <= now_ms for each in waiting.messages):
+                return
+            seen = await self.store.wait(seen, 20)
+
+    async def outcome(self, record: RunRecord) -> Outcome:
+        """The outcome of a closed run."""
+        return await read_outcome(self.store, record)
+
+    async def stop(self) -> None:
+        """Let go of everything but the store."""
+        await self.closings.stop()

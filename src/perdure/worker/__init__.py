@@ -1,0 +1,1 @@
+"""The worker: runs workflows' turns and activities' attempts for whoever holds the store's URL."""

@@ -1,0 +1,75 @@
+"""What this process can run, by name."""
+
+from collections.abc import Callable
+from typing import Any
+
+from perdure.core.errors import DuplicateName, UnknownActivity, UnknownWorkflow
+from perdure.core.ids import checked_id
+from perdure.core.program import Program
+from perdure.programs.code.definition import Activity
+
+
+class Registry:
+    """Activities and programs; filled before the worker starts, read afterwards."""
+
+    def __init__(self) -> None:
+        self._activities: dict[str, Activity[..., Any]] = {}
+        self._makers: dict[str, Callable[[], Program]] = {}
+        self._programs: dict[str, Program] = {}
+        self._places: dict[tuple[str, str], str] = {}
+
+    def add_activity(self, activity: "Activity[..., Any]") -> None:
+        """Register an activity under its name; raises `DuplicateName`."""
+        self._claim_name("activity", activity.name, activity.place)
+        self._activities[activity.name] = activity
+
+    def add_program(self, name: str, place: str, make: Callable[[], Program]) -> None:
+        """Register a program, made when first needed: it may look at what its module defines below it."""
+        self._claim_name("workflow", name, place)
+        self._makers[name] = make
+
+    def make_programs(self) -> None:
+        """Make all programs now; raises what is wrong with their definitions."""
+        for name in self._makers:
+            self.program(name)
+
+    def _claim_name(self, kind: str, name: str, place: str) -> None:
+        checked_id(f"{kind} name", name)
+        first = self._places.setdefault((kind, name), place)
+        if first is not place:
+            raise DuplicateName(kind=kind, name=name, first=first)
+
+    def activity(self, name: str) -> "Activity[..., Any] | None":
+        """The activity of this name, if it is registered."""
+        return self._activities.get(name)
+
+    def program(self, name: str) -> Program | None:
+        """The program of this name, if it is registered."""
+        made = self._programs.get(name)
+        if made is None and name in self._makers:
+            made = self._programs[name] = self._makers[name]()
+        return made
+
+    def known_activity(self, name: str) -> "Activity[..., Any]":
+        """The activity of this name; raises `UnknownActivity`."""
+        found = self._activities.get(name)
+        if found is None:
+            raise UnknownActivity(name=name, known=", ".join(sorted(self._activities)) or "none")
+        return found
+
+    def known_program(self, name: str) -> Program:
+        """The program of this name; raises `UnknownWorkflow`."""
+        found = self.program(name)
+        if found is None:
+            raise UnknownWorkflow(name=name, known=", ".join(sorted(self._makers)) or "none")
+        return found
+
+    @property
+    def workflow_types(self) -> frozenset[str]:
+        """Names of the programs."""
+        return frozenset(self._makers)
+
+    @property
+    def activities(self) -> "dict[str, Activity[..., Any]]":
+        """Activities by name."""
+        return self._activities
