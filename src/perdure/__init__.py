@@ -1,0 +1,61 @@
+"""Perdure: durable execution for Python. Code that survives crashes, restarts and years of waiting."""
+
+from perdure import activity, workflow
+from perdure.app import Perdure
+from perdure.blocking import BlockingPerdure
+from perdure.core.command import ParentClosePolicy
+from perdure.core.errors import (
+    AlreadyRunning,
+    ParkedError,
+    PerdureError,
+    RunClosed,
+    RunError,
+    RunParked,
+    StoreError,
+    UsageError,
+    WorkflowCancelled,
+    WorkflowFailed,
+    WorkflowNotFound,
+    WorkflowTerminated,
+)
+from perdure.core.failure import ActivityError, ActivityTimeout, ApplicationError, ChildWorkflowError, ExecutionError
+from perdure.core.store import RunStatus
+from perdure.description import RunDescription, RunSummary
+from perdure.engine.history import HistoryEvent
+from perdure.handle import Handle
+from perdure.programs.code.definition import Activity, Signal, Workflow
+from perdure.programs.code.options import RetryPolicy
+
+__all__ = [
+    "Activity",
+    "ActivityError",
+    "ActivityTimeout",
+    "AlreadyRunning",
+    "ApplicationError",
+    "BlockingPerdure",
+    "ChildWorkflowError",
+    "ExecutionError",
+    "Handle",
+    "HistoryEvent",
+    "ParentClosePolicy",
+    "ParkedError",
+    "Perdure",
+    "PerdureError",
+    "RetryPolicy",
+    "RunClosed",
+    "RunDescription",
+    "RunError",
+    "RunParked",
+    "RunStatus",
+    "RunSummary",
+    "Signal",
+    "StoreError",
+    "UsageError",
+    "Workflow",
+    "WorkflowCancelled",
+    "WorkflowFailed",
+    "WorkflowNotFound",
+    "WorkflowTerminated",
+    "activity",
+    "workflow",
+]

@@ -1,0 +1,425 @@
+"""`Perdure`: one store's URL, the workflows and activities of this process, and the verbs on them."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from typing import Any, ParamSpec, Protocol, TypeVar, TypeVarTuple, Unpack, cast, overload
+
+from perdure.blocking import BlockingPerdure
+from perdure.core.errors import (
+    AlreadyRunning,
+    BlockingCallInLoop,
+    EngineStopped,
+    InvalidOption,
+    RunClosed,
+    RunParked,
+    UnknownWorkflow,
+    WorkflowNotFound,
+)
+from perdure.core.ids import RunId, WorkflowId, checked_id
+from perdure.core.message import Query, Started
+from perdure.core.payload import Payload, from_payload, to_payloads
+from perdure.core.store import RunFilter, RunStatus
+from perdure.description import RunSummary, summarize
+from perdure.engine.clock import SystemClock
+from perdure.engine.engine import Engine
+from perdure.handle import Handle
+from perdure.programs.code.definition import Activity, Workflow
+from perdure.programs.code.options import COUNT_MAX, ActivityKeywords, Duration, duration_ms
+from perdure.programs.code.program import CodeProgram
+from perdure.runtime import Runtime
+from perdure.stores import store_for
+from perdure.worker.activities import ActivityLimits
+from perdure.worker.processes import check_importable, in_child
+from perdure.worker.registry import Registry
+from perdure.worker.worker import WorkerOptions
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+LIST_MAX = 1_000
+PARKED_LOOK_S = 1.0
+"""So often `app.run` looks whether its run is parked."""
+
+
+class _ActivityDecorator(Protocol):
+    @overload
+    def __call__(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> Activity[P, R]: ...
+    @overload
+    def __call__(self, fn: Callable[P, R], /) -> Activity[P, R]: ...
+
+
+class Perdure:
+    """The durable execution engine of one process: register on it, then run it.
+
+    `async with app:` works and serves calls; `app.client()` only serves calls; `app.run(...)` and `app.serve()` block.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        queue: str = "default",
+        activities_max: int = 1_000,
+        threads_max: int | None = None,
+        processes_max: int | None = None,
+        runs_max: int = 1_000,
+        cache_size: int = 1_000,
+        lease: Duration = "10s",
+    ) -> None:
+        """`url` names the store (sqlite:///file.db or memory://), `queue` what this worker takes from it.
+
+        Nothing is opened yet.
+        """
+        self.url = url
+        self.queue = checked_id("queue", queue)
+        self._store = store_for(url)
+        self._registry = Registry()
+        self._clock = SystemClock()
+        cpus = os.cpu_count() or 1
+        limits = ActivityLimits(
+            activities_max=_checked_count("activities_max", activities_max),
+            threads_max=_checked_count("threads_max", min(32, cpus + 4) if threads_max is None else threads_max),
+            processes_max=_checked_count("processes_max", cpus if processes_max is None else processes_max),
+        )
+        self._options = WorkerOptions(
+            queues=(queue,),
+            runs_max=_checked_count("runs_max", runs_max),
+            cache_size=_checked_count("cache_size", cache_size),
+            lease_ms=duration_ms("lease", lease),
+            limits=limits,
+        )
+        self._runtime: Runtime | None = None
+
+    def use_store(self, url: str) -> None:
+        """Use another store than the one named at first; only while the app is not running."""
+        if self._runtime is not None:
+            raise InvalidOption(
+                name="url", value=url, fact="comes while the app is running", remedy="choose before it runs"
+            )
+        self._store = store_for(url)
+        self.url = url
+
+    # Registering
+
+    @overload
+    def activity(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> Activity[P, R]: ...
+    @overload
+    def activity(self, fn: Callable[P, R], /) -> Activity[P, R]: ...
+    @overload
+    def activity(
+        self, /, *, name: str | None = None, process: bool = False, **options: Unpack[ActivityKeywords]
+    ) -> "_ActivityDecorator": ...
+    def activity(
+        self, fn: Any = None, /, *, name: str | None = None, process: bool = False, **options: Unpack[ActivityKeywords]
+    ) -> Any:
+        """Register a function as an activity.
+
+        `retries` or `retry` bound the tries (without them it is tried until it succeeds), `timeout` one try,
+        `schedule_to_close` all of them, `schedule_to_start` the wait in the queue, `heartbeat` the silence of a
+        running one. `process` runs a CPU-bound function in a process pool. Raises `DuplicateName`, `InvalidOption`,
+        `UnsupportedDefinition`.
+        """
+
+        def register(fn: Callable[..., Any]) -> "Activity[..., Any]":
+            made: Activity[..., Any] = Activity(fn, name=name, process=process, keywords=options)
+            if process:
+                check_importable(made)
+            self._registry.add_activity(made)
+            return made
+
+        return register if fn is None else register(fn)
+
+    @overload
+    def workflow(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> Workflow[P, R]: ...
+    @overload
+    def workflow(
+        self, /, *, name: str | None = None
+    ) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], Workflow[P, R]]: ...
+    def workflow(self, fn: Any = None, /, *, name: str | None = None) -> Any:
+        """Register an async function as a workflow.
+
+        Raises `DuplicateName`, `ForbiddenInWorkflow`, `UnsupportedDefinition`.
+        """
+
+        def register(fn: Callable[..., Coroutine[Any, Any, Any]]) -> "Workflow[..., Any]":
+            made: Workflow[..., Any] = Workflow(fn, name=name)
+            names = self._registry.activities.keys
+            self._registry.add_program(made.name, made.place, lambda: CodeProgram(made, self._registry.activity, names))
+            return made
+
+        return register if fn is None else register(fn)
+
+    # Running
+
+    async def __aenter__(self) -> "Perdure":
+        await self._enter(self._options)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._leave()
+
+    @asynccontextmanager
+    async def client(self) -> "AsyncGenerator[Perdure]":
+        """Use the verbs without working: other processes do."""
+        await self._enter(None)
+        try:
+            yield self
+        finally:
+            await self._leave()
+
+    async def _enter(self, options: WorkerOptions | None) -> None:
+        if self._runtime is not None:
+            raise InvalidOption(name="app", value=self.url, fact="is running already", remedy="enter it once a process")
+        if in_child():
+            fact = "is entered by a process of its own activity pool"
+            raise InvalidOption(
+                name="app", value=self.url, fact=fact, remedy="start it under `if __name__ == '__main__':`"
+            )
+        self._registry.make_programs()
+        runtime = Runtime(self._store, self._registry, options)
+        self._runtime = runtime
+        try:
+            await runtime.start()
+        except BaseException:  # whatever it was, the app is not running
+            self._runtime = None
+            raise
+
+    async def _leave(self) -> None:
+        runtime, self._runtime = self._runtime, None
+        if runtime is not None:
+            await runtime.stop()
+
+    def run(self, workflow: Callable[[*Ts], Coroutine[Any, Any, R]], *args: *Ts, id: str | None = None) -> R:
+        """Run a workflow to its result, blocking: for scripts.
+
+        Started again with the same id it goes on, or gives the result it had.
+
+        A parked run is resumed once. Raises what `Handle.result` raises, `RunParked` if the run cannot go on, and
+        `AlreadyRunning` if the id belongs to an open run of another workflow.
+        """
+        _refuse_in_loop("app.run", "`await (await app.start(...)).result()`")
+
+        async def main() -> R:
+            async with self:
+                handle = await self._start_or_join(workflow, args, id)
+                return await self._result_unless_parked(handle)
+
+        return asyncio.run(main())
+
+    async def _start_or_join(
+        self, workflow: Callable[..., Coroutine[Any, Any, R]], args: tuple[Any, ...], id: str | None
+    ) -> Handle[R]:
+        if id is None:
+            return await self.start(workflow, *args)
+        name = self._defined(workflow).name
+        try:
+            return await self._join(workflow, name, id)
+        except WorkflowNotFound:
+            pass
+        try:
+            # Request ids belong to their workflow id; the name keeps two workflows apart that are run under one id.
+            return await self.start(workflow, *args, id=id, request_id=f"app.run/{name:.900}")
+        except AlreadyRunning:
+            # Another process may have started it since the first look.
+            return await self._join(workflow, name, id)
+
+    async def _join(self, workflow: Callable[..., Coroutine[Any, Any, R]], name: str, id: str) -> Handle[R]:
+        record = await self.call(lambda engine: engine.find(WorkflowId(checked_id("workflow id", id))))
+        if record.workflow_type != name:
+            if record.status is RunStatus.RUNNING:
+                raise AlreadyRunning(workflow_id=id, run_id=record.run_id)
+            raise WorkflowNotFound(workflow_id=id)
+        handle = self.handle(id, workflow, run_id=record.run_id)
+        if record.parked is not None:
+            with suppress(RunClosed):
+                await handle.resume()
+        return handle
+
+    async def _result_unless_parked(self, handle: Handle[R]) -> R:
+        waiting = asyncio.ensure_future(handle.result())
+        try:
+            while not (await asyncio.wait({waiting}, timeout=PARKED_LOOK_S))[0]:
+                run = summarize(await self.call(lambda engine: engine.find(handle.workflow_id, handle.run_id)))
+                # Nobody else may ever resume it: a script that waited on would hang without a word.
+                if run.parked is not None:
+                    raise RunParked(workflow_id=run.workflow_id, reason=run.parked)
+            return await waiting
+        finally:
+            waiting.cancel()
+
+    def blocking(self, *, work: bool = True) -> BlockingPerdure:
+        """The same app with verbs that block, for code without a loop: `with app.blocking() as client:`.
+
+        `work` False: only the verbs; other processes do the work.
+        """
+        _refuse_in_loop("app.blocking", "`async with app:`")
+        return BlockingPerdure(self, work=work)
+
+    def serve(self) -> None:
+        """Work until SIGTERM or SIGINT, then drain and give back: for worker processes."""
+        _refuse_in_loop("app.serve", "`async with app:`")
+
+        async def main() -> None:
+            loop = asyncio.get_running_loop()
+            stop = asyncio.Event()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, stop.set)
+            async with self:
+                await stop.wait()
+
+        asyncio.run(main())
+
+    # Verbs
+
+    async def start(
+        self,
+        workflow: Callable[[*Ts], Coroutine[Any, Any, R]],
+        *args: *Ts,
+        id: str | None = None,
+        queue: str | None = None,
+        request_id: str | None = None,
+    ) -> Handle[R]:
+        """Start a run; it is durable when this returns. With a request id, starting again gives the same run.
+
+        Raises `AlreadyRunning` if the id has an open run, `InvalidArguments` or `UnserializableValue` before anything
+        is stored.
+        """
+        definition = self._defined(workflow)
+        if queue is None:
+            # One of another app, say: its run would wait for ever.
+            self._registry.known_program(definition.name)
+        return await self._start(
+            definition.name, definition.bind_checked(args, {}), definition.decode_result, id, queue, request_id
+        )
+
+    async def start_by_name(
+        self, name: str, *args: Any, id: str | None = None, queue: str | None = None, request_id: str | None = None
+    ) -> Handle[Any]:
+        """Start a run of a workflow known by its name; one that only other workers know needs their `queue`."""
+        program = self._registry.program(name)
+        if program is None and queue is None:
+            self._registry.known_program(name)
+        if isinstance(program, CodeProgram):
+            definition = program.definition
+            return await self._start(
+                name, definition.bind_checked(args, {}), definition.decode_result, id, queue, request_id
+            )
+        payloads = to_payloads(args, what=f"argument of workflow {name!r}")
+        return await self._start(checked_id("workflow name", name), payloads, from_payload, id, queue, request_id)
+
+    async def _start(
+        self,
+        name: str,
+        args: tuple[Payload, ...],
+        decode: Callable[[Payload], R],
+        id: str | None,
+        queue: str | None,
+        request_id: str | None,
+    ) -> Handle[R]:
+        workflow_id = WorkflowId(self.new_id() if id is None else checked_id("workflow id", id))
+        queue = self.queue if queue is None else checked_id("queue", queue)
+        if request_id is not None:
+            checked_id("request id", request_id)
+        started = Started(name, workflow_id, queue, args)
+        run_id = await self.call(lambda engine: engine.start(started, request_id))
+        return Handle(self, workflow_id, run_id, decode, known=True)
+
+    @overload
+    def handle(
+        self, id: str, workflow: Callable[..., Coroutine[Any, Any, R]], *, run_id: str | None = None
+    ) -> Handle[R]: ...
+    @overload
+    def handle(self, id: str, *, run_id: str | None = None) -> Handle[Any]: ...
+    def handle(self, id: str, workflow: Any = None, *, run_id: str | None = None) -> Handle[Any]:
+        """A handle on a workflow that exists: on the run named, else on its open or last one."""
+        decode: Callable[[Payload], Any] = from_payload if workflow is None else self._defined(workflow).decode_result
+        workflow_id = WorkflowId(checked_id("workflow id", id))
+        return Handle(self, workflow_id, None if run_id is None else RunId(checked_id("run id", run_id)), decode)
+
+    async def list(
+        self,
+        *,
+        status: RunStatus | str | None = None,
+        workflow: str | None = None,
+        id_prefix: str | None = None,
+        parked: bool | None = None,
+        limit: int = 100,
+        before: str | None = None,
+    ) -> "list[RunSummary]":
+        """Runs, newest first, at most `limit` (1 to 1000); `before` is the run id where the page before ended."""
+        _checked_count("limit", limit, LIST_MAX)
+        where = RunFilter(
+            status=None if status is None else _status(status),
+            workflow_type=workflow,
+            workflow_id_prefix=id_prefix,
+            parked=parked,
+        )
+        records = await self.call(
+            lambda engine: engine.list_runs(where, limit, None if before is None else RunId(before))
+        )
+        return [summarize(record) for record in records]
+
+    # For the other parts of the package
+
+    @property
+    def registry(self) -> Registry:
+        """What is registered."""
+        return self._registry
+
+    def knows(self, workflow: "Workflow[..., Any]") -> bool:
+        """Whether the workflow is registered here."""
+        program = self._registry.program(workflow.name)
+        return isinstance(program, CodeProgram) and program.definition is workflow
+
+    def new_id(self) -> str:
+        """A fresh id."""
+        return self._clock.new_id()
+
+    async def call(self, verb: Callable[[Engine], Awaitable[T]]) -> T:
+        """The answer of a verb of the engine. Raises `EngineStopped` if the app is not running."""
+        if self._runtime is None:
+            raise EngineStopped
+        return await self._runtime.call(verb)
+
+    async def query(self, workflow_id: WorkflowId, run_id: RunId | None, query: Query) -> Payload:
+        """Ask a run whose workflow is registered here."""
+
+        async def ask(engine: Engine) -> Payload:
+            record = await engine.find(workflow_id, run_id)
+            return await engine.query(
+                workflow_id, record.run_id, query, self._registry.known_program(record.workflow_type)
+            )
+
+        return await self.call(ask)
+
+    def _defined(self, workflow: Callable[..., Any]) -> "Workflow[..., Any]":
+        if isinstance(workflow, Workflow):
+            return cast("Workflow[..., Any]", workflow)
+        known = ", ".join(sorted(self._registry.workflow_types)) or "none"
+        raise UnknownWorkflow(name=getattr(workflow, "__name__", repr(workflow)), known=known)
+
+
+def _checked_count(name: str, value: object, most: int = COUNT_MAX) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+        raise InvalidOption(name=name, value=repr(value), fact="is out of bounds", remedy=f"give 1 to {most}")
+    return value
+
+
+def _status(status: RunStatus | str) -> RunStatus:
+    try:
+        return RunStatus(status)
+    except ValueError as error:
+        known = ", ".join(RunStatus)
+        raise InvalidOption(name="status", value=status, fact="is unknown", remedy=f"give one of {known}") from error
+
+
+def _refuse_in_loop(name: str, instead: str) -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise BlockingCallInLoop(name=name, instead=instead)

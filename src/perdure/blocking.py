@@ -1,0 +1,177 @@
+"""The blocking facade: the same verbs for scripts, Flask and Django, from any thread."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, TypeVarTuple, overload
+
+from perdure.core.errors import EngineStopped
+from perdure.core.store import RunStatus
+from perdure.description import RunDescription, RunSummary
+from perdure.engine.history import HistoryEvent
+from perdure.handle import Handle
+from perdure.programs.code.definition import Signal
+
+if TYPE_CHECKING:
+    from perdure.app import Perdure
+
+R = TypeVar("R")
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+
+class BlockingPerdure:
+    """A running app whose verbs block; async activities run on a loop in a thread of its own. A context manager."""
+
+    def __init__(self, app: "Perdure", *, work: bool = True) -> None:
+        """`work` False: a client only."""
+        self._app = app
+        self._running: AbstractAsyncContextManager[object] = app if work else app.client()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> "BlockingPerdure":
+        loop = self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=loop.run_forever, name="perdure-activities", daemon=True)
+        self._thread.start()
+        try:
+            self.wait(self._running.__aenter__())
+        except BaseException:  # whatever it was, the thread must not stay
+            self._end()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self.wait(self._running.__aexit__(None, None, None))
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        loop, thread = self._loop, self._thread
+        assert loop is not None
+        assert thread is not None
+        self._loop = None
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+    def wait(self, coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
+        """Run a coroutine on the app's loop; raises TimeoutError after `timeout` seconds."""
+        if self._loop is None:
+            coroutine.close()
+            raise EngineStopped
+        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        try:
+            return future.result(timeout)
+        except TimeoutError:
+            future.cancel()
+            raise
+
+    def start(
+        self,
+        workflow: Callable[[*Ts], Coroutine[Any, Any, R]],
+        *args: *Ts,
+        id: str | None = None,
+        queue: str | None = None,
+        request_id: str | None = None,
+    ) -> "BlockingHandle[R]":
+        """As `Perdure.start`."""
+        return BlockingHandle(
+            self, self.wait(self._app.start(workflow, *args, id=id, queue=queue, request_id=request_id))
+        )
+
+    def start_by_name(
+        self, name: str, *args: Any, id: str | None = None, queue: str | None = None, request_id: str | None = None
+    ) -> "BlockingHandle[Any]":
+        """As `Perdure.start_by_name`."""
+        started = self._app.start_by_name(name, *args, id=id, queue=queue, request_id=request_id)
+        return BlockingHandle(self, self.wait(started))
+
+    @overload
+    def handle(
+        self, id: str, workflow: Callable[..., Coroutine[Any, Any, R]], *, run_id: str | None = None
+    ) -> "BlockingHandle[R]": ...
+    @overload
+    def handle(self, id: str, *, run_id: str | None = None) -> "BlockingHandle[Any]": ...
+    def handle(self, id: str, workflow: Any = None, *, run_id: str | None = None) -> "BlockingHandle[Any]":
+        """As `Perdure.handle`."""
+        app = self._app
+        found = app.handle(id, run_id=run_id) if workflow is None else app.handle(id, workflow, run_id=run_id)
+        return BlockingHandle(self, found)
+
+    def list(
+        self,
+        *,
+        status: RunStatus | str | None = None,
+        workflow: str | None = None,
+        id_prefix: str | None = None,
+        parked: bool | None = None,
+        limit: int = 100,
+        before: str | None = None,
+    ) -> "list[RunSummary]":
+        """As `Perdure.list`."""
+        found = self._app.list(
+            status=status, workflow=workflow, id_prefix=id_prefix, parked=parked, limit=limit, before=before
+        )
+        return self.wait(found)
+
+
+class BlockingHandle(Generic[R]):
+    """A handle whose calls block; each does what its namesake of `Handle` does."""
+
+    def __init__(self, app: BlockingPerdure, handle: Handle[R]) -> None:
+        self._app = app
+        self._handle = handle
+
+    @property
+    def workflow_id(self) -> str:
+        """The workflow's id."""
+        return self._handle.workflow_id
+
+    @property
+    def run_id(self) -> str | None:
+        """As `Handle.run_id`."""
+        return self._handle.run_id
+
+    def result(self, timeout: float | None = None) -> R:
+        """As `Handle.result`; raises TimeoutError after `timeout` seconds."""
+        return self._app.wait(self._handle.result(), timeout)
+
+    @overload
+    def signal(self, signal: Signal[T], value: T, /, *, request_id: str | None = None) -> None: ...
+    @overload
+    def signal(self, signal: str, value: Any = None, /, *, request_id: str | None = None) -> None: ...
+    def signal(self, signal: Signal[Any] | str, value: Any = None, /, *, request_id: str | None = None) -> None:
+        """As `Handle.signal`."""
+        name = signal if isinstance(signal, str) else signal.name
+        self._app.wait(self._handle.signal(name, value, request_id=request_id))
+
+    @overload
+    def query(self, name: str, /, *args: Any) -> Any: ...
+    @overload
+    def query(self, name: str, /, *args: Any, result_type: type[T]) -> T: ...
+    def query(self, name: str, /, *args: Any, result_type: Any = Any) -> Any:
+        """As `Handle.query`."""
+        return self._app.wait(self._handle.query(name, *args, result_type=result_type))
+
+    def cancel(self, reason: str = "") -> None:
+        """As `Handle.cancel`."""
+        self._app.wait(self._handle.cancel(reason))
+
+    def terminate(self, reason: str = "") -> None:
+        """As `Handle.terminate`."""
+        self._app.wait(self._handle.terminate(reason))
+
+    def resume(self) -> None:
+        """As `Handle.resume`."""
+        self._app.wait(self._handle.resume())
+
+    def describe(self) -> RunDescription:
+        """As `Handle.describe`."""
+        return self._app.wait(self._handle.describe())
+
+    def history(self) -> list[HistoryEvent]:
+        """As `Handle.history`."""
+        return self._app.wait(self._handle.history())

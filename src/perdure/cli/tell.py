@@ -1,0 +1,106 @@
+"""`perdure workflow start`, `signal`, `cancel`, `terminate` and `resume`: telling runs something, durably."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from perdure.app import Perdure
+from perdure.cli.clients import ask, handle_of
+from perdure.cli.exits import Exit
+from perdure.cli.inputs import arguments_of, value_of
+from perdure.cli.output import print_fields, print_json
+from perdure.cli.verbs import Parser, Verb, add_app, add_id, add_input, add_output, add_store
+from perdure.handle import Handle
+
+
+def _add_start(parser: Parser) -> None:
+    parser.add_argument("name", metavar="NAME", help="the workflow's registered name")
+    add_input(parser, "a JSON array of all arguments, or any other JSON value as the only one (default: no arguments)")
+    parser.add_argument("--id", help="the workflow id (default: a fresh one)")
+    parser.add_argument("--queue", help="the task queue of the workers that know it (default: the app's, else default)")
+    parser.add_argument("--request-id", metavar="ID", help="starting again with the same one gives the same run")
+    add_app(parser)
+    add_store(parser)
+    add_output(parser)
+
+
+def _start(options: Any) -> int:
+    args = arguments_of(options.input)
+
+    async def start(app: Perdure) -> Handle[Any]:
+        # Without an app nothing can be known of the name; with one, a name that it lacks is a mistake.
+        queue = options.queue or (None if options.app else app.queue)
+        return await app.start_by_name(options.name, *args, id=options.id, queue=queue, request_id=options.request_id)
+
+    started = ask(options, start, creates=True)
+    if options.output == "json":
+        print_json({"workflow_id": started.workflow_id, "run_id": started.run_id})
+    else:
+        print_fields([("workflow id", started.workflow_id), ("run id", started.run_id)])
+    return Exit.OK
+
+
+def _add_signal(parser: Parser) -> None:
+    add_id(parser)
+    parser.add_argument("name", metavar="NAME", help="the signal")
+    add_input(parser, "its value as JSON (default: null)")
+    parser.add_argument("--request-id", metavar="ID", help="sending again with the same one changes nothing")
+    add_app(parser)
+    add_store(parser)
+
+
+def _signal(options: Any) -> int:
+    value = value_of(options.input)
+
+    async def send(app: Perdure) -> None:
+        await handle_of(app, options).signal(options.name, value, request_id=options.request_id)
+
+    ask(options, send)
+    return Exit.OK
+
+
+def _add_reasoned(parser: Parser) -> None:
+    add_id(parser)
+    parser.add_argument("--reason", default="", metavar="TEXT", help="recorded in the history")
+    add_app(parser)
+    add_store(parser)
+
+
+def _add_resume(parser: Parser) -> None:
+    add_id(parser)
+    add_app(parser)
+    add_store(parser)
+
+
+def _telling(tell: Callable[[Handle[Any], Any], Awaitable[None]]) -> Callable[[Any], int]:
+    def act(options: Any) -> int:
+        async def told(app: Perdure) -> None:
+            await tell(handle_of(app, options), options)
+
+        ask(options, told)
+        return Exit.OK
+
+    return act
+
+
+VERBS = (
+    Verb(("workflow", "start"), "start a run of a workflow by name; workers do the rest", _add_start, _start),
+    Verb(("workflow", "signal"), "send a signal to a run", _add_signal, _signal),
+    Verb(
+        ("workflow", "cancel"),
+        "ask a run to cancel itself; its code may clean up",
+        _add_reasoned,
+        _telling(lambda handle, options: handle.cancel(options.reason)),
+    ),
+    Verb(
+        ("workflow", "terminate"),
+        "end a run at once, without running its code",
+        _add_reasoned,
+        _telling(lambda handle, options: handle.terminate(options.reason)),
+    ),
+    Verb(
+        ("workflow", "resume"),
+        "let a parked run try again, after its cause was mended",
+        _add_resume,
+        _telling(lambda handle, _: handle.resume()),
+    ),
+)

@@ -1,0 +1,128 @@
+"""A handle on one run: its result, and what can be told and asked."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+
+from perdure.core.errors import WorkflowCancelled, WorkflowFailed, WorkflowTerminated
+from perdure.core.failure import Failure, to_exception
+from perdure.core.ids import RunId, WorkflowId, checked_id
+from perdure.core.message import Cancelled, Completed, Failed, Outcome, Query, Signaled, Terminated
+from perdure.core.payload import Payload, from_payload, to_payload, to_payloads
+from perdure.description import RunDescription, describe
+from perdure.engine.history import HistoryEvent, flatten
+from perdure.programs.code.definition import Signal
+
+if TYPE_CHECKING:
+    from perdure.app import Perdure
+
+R = TypeVar("R")
+T = TypeVar("T")
+
+
+def result_of(workflow_id: str, outcome: Outcome, decode: Callable[[Payload], R]) -> R:
+    """The result of a run, or the exception that stands for its outcome."""
+    match outcome:
+        case Completed(result):
+            return decode(result)
+        case Failed(failure):
+            raise _failed(WorkflowFailed, workflow_id, failure)
+        case Cancelled(failure):
+            raise _failed(WorkflowCancelled, workflow_id, failure)
+        case Terminated(reason):
+            raise _failed(WorkflowTerminated, workflow_id, Failure("Terminated", reason))
+
+
+def _failed(kind: type[WorkflowFailed], workflow_id: str, failure: Failure) -> WorkflowFailed:
+    reason = failure.message
+    if kind is WorkflowFailed:
+        reason = f"{failure.type}: {failure.message}" if failure.message else failure.type
+    error = kind(workflow_id=workflow_id, reason=reason, failure=failure)
+    error.__cause__ = to_exception(failure)
+    return error
+
+
+class Handle(Generic[R]):
+    """One run of a workflow; R is the type of its result."""
+
+    def __init__(
+        self,
+        app: "Perdure",
+        workflow_id: WorkflowId,
+        run_id: RunId | None,
+        decode: Callable[[Payload], R],
+        *,
+        known: bool = False,
+    ) -> None:
+        """Handles come from `Perdure.start` and `Perdure.handle`; `known` says that the run is there for certain."""
+        self._app = app
+        self._decode = decode
+        self._known = known
+        self.workflow_id = workflow_id
+        self.run_id = run_id
+        """None: the open run of the workflow id, else its last one, looked up at each call."""
+
+    def __repr__(self) -> str:
+        return f"<Handle {self.workflow_id!r} run {self.run_id or 'latest'}>"
+
+    async def result(self) -> R:
+        """Wait for the result. Raises `WorkflowFailed`, `WorkflowCancelled` or `WorkflowTerminated`."""
+        run_id = self.run_id
+        if run_id is None or not self._known:
+            run_id = (await self._app.call(lambda engine: engine.find(self.workflow_id, self.run_id))).run_id
+        outcome = await self._app.call(lambda engine: engine.wait(run_id))
+        return result_of(self.workflow_id, outcome, self._decode)
+
+    @overload
+    async def signal(self, signal: Signal[T], value: T, /, *, request_id: str | None = None) -> None: ...
+    @overload
+    async def signal(self, signal: str, value: Any = None, /, *, request_id: str | None = None) -> None: ...
+    async def signal(self, signal: Signal[Any] | str, value: Any = None, /, *, request_id: str | None = None) -> None:
+        """Send a signal; it is durable when this returns. With a request id, sending it again changes nothing.
+
+        Raises `WorkflowNotFound` or `RunClosed`.
+        """
+        name = checked_id("signal name", signal.name if isinstance(signal, Signal) else signal)
+        request_id = self._app.new_id() if request_id is None else checked_id("request id", request_id)
+        message = Signaled(name, to_payload(value, what=f"signal {name!r}"), request_id)
+        await self._app.call(lambda engine: engine.signal(self.workflow_id, self.run_id, message))
+
+    @overload
+    async def query(self, name: str, /, *args: Any) -> Any: ...
+    @overload
+    async def query(self, name: str, /, *args: Any, result_type: type[T]) -> T: ...
+    async def query(self, name: str, /, *args: Any, result_type: Any = Any) -> Any:
+        """Ask the run; answered from its state as recorded, also when it is closed.
+
+        Raises `UnknownQuery` or `QueryFailed`.
+        """
+        query = Query(checked_id("query name", name), to_payloads(args, what=f"argument of query {name!r}"))
+        answer = await self._app.query(self.workflow_id, self.run_id, query)
+        return from_payload(answer, result_type, what=f"answer of query {name!r}")
+
+    async def cancel(self, reason: str = "") -> None:
+        """Ask the run to cancel itself: its code gets `CancelledError` and may clean up. Raises `RunClosed`."""
+        await self._app.call(lambda engine: engine.cancel(self.workflow_id, self.run_id, reason))
+
+    async def terminate(self, reason: str = "") -> None:
+        """End the run at once, without running its code. Raises `RunClosed`."""
+        await self._app.call(lambda engine: engine.terminate(self.workflow_id, self.run_id, reason))
+
+    async def resume(self) -> None:
+        """Let a parked run try again, after its cause was mended."""
+        await self._app.call(lambda engine: engine.resume(self.workflow_id, self.run_id))
+
+    async def describe(self) -> RunDescription:
+        """The run's state, and what it waits for."""
+        return describe(
+            await self._app.call(lambda engine: engine.describe(self.workflow_id, self.run_id)), datetime.now(UTC)
+        )
+
+    async def history(self) -> list[HistoryEvent]:
+        """All events of the run so far."""
+
+        async def read(engine: Any) -> list[HistoryEvent]:
+            record = await engine.find(self.workflow_id, self.run_id)
+            return list(flatten([turn async for turn in engine.turns(record.run_id)]))
+
+        return await self._app.call(read)

@@ -1,0 +1,267 @@
+"""The simulator's workflow and activities, and the ledger in which activities write what they really did.
+
+The ledger is outside the engine, as the world is: it knows of every execution, also of those whose outcome was lost.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from perdure import activity, workflow
+from perdure.core.command import ParentClosePolicy
+from perdure.core.failure import ActivityError, ActivityTimeout, ApplicationError, ChildWorkflowError
+from perdure.programs.code.definition import Activity, Workflow
+from perdure.programs.code.options import ActivityKeywords, RetryPolicy
+from perdure.programs.code.program import CodeProgram
+from perdure.testing.plans import (
+    FOREVER_MS,
+    Beats,
+    Call,
+    Fan,
+    Ghost,
+    Op,
+    Plan,
+    Race,
+    Receive,
+    Side,
+    Silence,
+    Sleep,
+    Spawn,
+    Step,
+    value_of,
+)
+from perdure.testing.virtual import VirtualLoop
+from perdure.worker.registry import Registry
+
+WORKFLOW = "simulated"
+RETRY = RetryPolicy(initial_interval="200ms", maximum_interval="2s")
+BEAT_MS = 1_000
+"""Gap between the heartbeats of an activity that never ends."""
+
+
+class Execution(msgspec.Struct):
+    """One execution of an activity's code."""
+
+    key: str
+    attempt: int
+    process: str
+    """Name of the loop that ran it."""
+    from_ms: int
+    returned: bool = False
+    """Its code returned; whether that was recorded is another matter."""
+    ended: bool = False
+
+
+class Ledger:
+    """What activities did, by key; and what the workflow code may ask of the world."""
+
+    def __init__(self) -> None:
+        self.executions: dict[str, list[Execution]] = defaultdict(list)
+        self.mended = False
+        """Whether the activity that nobody knew is known."""
+        self.drawn_count = 0
+
+    def begin(self, key: str) -> Execution:
+        """An execution begins, here and now."""
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        execution = Execution(key, activity.info().attempt, loop.name, loop.shared.now_ms)
+        self.executions[key].append(execution)
+        return execution
+
+    def draw(self) -> int:
+        """A number that is another one each time."""
+        self.drawn_count += 1
+        return self.drawn_count
+
+
+ledger = Ledger()
+
+
+def new_ledger() -> Ledger:
+    """Start an empty ledger, the one that activities write from now on."""
+    global ledger
+    ledger = Ledger()
+    return ledger
+
+
+async def work(key: str, ms: int, failures: int, fatal: bool) -> int:  # noqa: FBT001 # activities take arguments by position
+    """Take some time, fail as often as told, return the key's value."""
+    execution = ledger.begin(key)
+    try:
+        if ms >= FOREVER_MS:
+            while True:
+                await asyncio.sleep(BEAT_MS / 1_000)
+                activity.heartbeat()
+        if ms:
+            await asyncio.sleep(ms / 1_000)
+        if fatal:
+            raise ApplicationError("on purpose", type="Fatal", retryable=False)
+        if activity.info().attempt <= failures:
+            raise ApplicationError("on purpose", type="Flaky")
+        execution.returned = True
+        return value_of(key)
+    finally:
+        execution.ended = True
+
+
+async def beats(key: str, count: int, gap_ms: int, fails_at: int) -> int:
+    """Beat `count` times, going on where an earlier attempt stopped."""
+    execution = ledger.begin(key)
+    try:
+        begin = activity.heartbeat_details(int) or 0
+        for number in range(begin + 1, count + 1):
+            await asyncio.sleep(gap_ms / 1_000)
+            activity.heartbeat(number)
+            if number == fails_at and activity.info().attempt == 1:
+                raise ApplicationError("on purpose", type="Flaky")
+        execution.returned = True
+        return value_of(key) + count
+    finally:
+        execution.ended = True
+
+
+async def silence(key: str) -> None:
+    """Never beat, never end."""
+    execution = ledger.begin(key)
+    try:
+        await asyncio.sleep(FOREVER_MS / 1_000)
+    finally:
+        execution.ended = True
+
+
+async def echo(key: str, value: int) -> int:
+    """Return the value."""
+    execution = ledger.begin(key)
+    execution.returned = execution.ended = True
+    return value
+
+
+async def ghost(key: str) -> int:
+    """Known to nobody: it is in no registry."""
+    raise AssertionError(key)
+
+
+_work = Activity(work, keywords=ActivityKeywords(retry=RETRY))
+_beats = Activity(beats, keywords=ActivityKeywords(retry=RETRY, heartbeat="3s"))
+_silence = Activity(silence, keywords=ActivityKeywords(retries=0, heartbeat="800ms"))
+_echo = Activity(echo, keywords=ActivityKeywords(retry=RETRY))
+_ghost = Activity(ghost)
+
+
+async def _step(step: Step) -> int | str:
+    keywords = ActivityKeywords()
+    if step.attempts_max:
+        keywords["retry"] = RetryPolicy(
+            initial_interval="100ms", maximum_interval="1s", maximum_attempts=step.attempts_max
+        )
+    if step.timeout_ms is not None:
+        keywords["timeout"] = step.timeout_ms / 1_000
+    if step.wait_ms is not None:
+        keywords["schedule_to_start"] = step.wait_ms / 1_000
+    if step.ms >= FOREVER_MS:
+        keywords["heartbeat"] = 5 * BEAT_MS / 1_000
+    called = _work.options(**keywords) if keywords else _work
+    try:
+        return await called(step.key, step.ms, step.failures, step.fatal)
+    except ActivityTimeout as error:
+        return error.kind.value
+    except ActivityError as error:
+        return error.type
+
+
+async def _race(race: Race) -> int | str:
+    try:
+        async with asyncio.timeout(race.limit_ms / 1_000):
+            return await _step(race.step)
+    except TimeoutError:
+        return "timeout"
+
+
+async def _silent(key: str) -> str:
+    try:
+        await _silence(key)
+    except ActivityTimeout as error:
+        return error.kind.value
+    except ActivityError as error:
+        return error.type
+    return "ended"
+
+
+async def _sleep(ms: int) -> str:
+    before = workflow.time()
+    await asyncio.sleep(ms / 1_000)
+    return "slept" if workflow.time() - before >= ms / 1_000 - 0.0005 else "early"
+
+
+async def _spawn(op: Spawn) -> str:
+    try:
+        await workflow.start_child(_simulated, op.plan, id=op.id, parent_close_policy=ParentClosePolicy(op.policy))
+    except ChildWorkflowError:
+        return "refused"
+    return "started"
+
+
+async def _or_type(call: Callable[[], Any]) -> Any:
+    try:
+        return await call()
+    except (ActivityError, ChildWorkflowError) as error:
+        return error.type
+
+
+async def _perform(op: Op) -> Any:
+    match op:
+        case Step():
+            return await _step(op)
+        case Fan(steps):
+            return await asyncio.gather(*[_step(step) for step in steps])
+        case Sleep(ms):
+            return await _sleep(ms)
+        case Race():
+            return await _race(op)
+        case Beats(key, count, gap_ms, fails_at):
+            return await _or_type(lambda: _beats(key, count, gap_ms, fails_at))
+        case Silence(key):
+            return await _silent(key)
+        case Receive(count):
+            notes = workflow.channel("note", int)
+            return [await notes.receive() for _ in range(count)]
+        case Side(key):
+            drawn = workflow.side_effect(ledger.draw, result_type=int)
+            return [drawn, await _or_type(lambda: _echo(key, drawn))]
+        case Ghost(key):
+            known = ledger.mended
+            return await _or_type(lambda: _work(key, 1, 0, False) if known else _ghost(key))
+        case Call(plan):
+            return await _or_type(lambda: _simulated(plan))
+        case Spawn():
+            return await _spawn(op)
+
+
+async def simulated(plan: Plan) -> list[Any]:
+    """Carry out a plan."""
+    results: list[Any] = []
+    workflow.query(lambda: len(results), name="progress")
+    try:
+        for op in plan.ops:
+            results.append(await _perform(op))
+    except asyncio.CancelledError:
+        if plan.clean_up is not None:
+            await _step(plan.clean_up)
+        raise
+    return results
+
+
+_simulated: Workflow[[Plan], list[Any]] = Workflow(simulated, name=WORKFLOW)
+
+
+def registry() -> Registry:
+    """Everything that a simulated worker knows."""
+    made = Registry()
+    for each in (_work, _beats, _silence, _echo):
+        made.add_activity(each)
+    made.add_program(WORKFLOW, _simulated.place, lambda: CodeProgram(_simulated, made.activity))
+    return made

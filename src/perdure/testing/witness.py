@@ -1,0 +1,234 @@
+"""A store that watches: it sees what really reaches the store, counts what is rare, and checks each commit as it happens.
+
+It stands between the faults and the store, so that it knows more than any worker or client does.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from perdure.core import codec
+from perdure.core.command import CancelActivity, CancelChild, CancelTimer, StartTimer
+from perdure.core.ids import RunId, WorkerId
+from perdure.core.message import (
+    ActivityClosed,
+    ChildStarted,
+    Failed,
+    Message,
+    TerminateRequested,
+    TimerFired,
+)
+from perdure.core.store import (
+    Beat,
+    Claimed,
+    ClaimRequest,
+    Commit,
+    Created,
+    Delivery,
+    Extended,
+    Finish,
+    NewRun,
+    Park,
+    Retry,
+    Store,
+)
+from perdure.core.turn import Turn
+from perdure.testing.plans import DIED
+from perdure.testing.wrapper import StoreWrapper
+
+RARE = (
+    "activity cancelled",
+    "attempt claimed after deaths",
+    "attempt claimed as expired",
+    "attempt was another's",
+    "cancel requested",
+    "child cancelled",
+    "child refused",
+    "commit of a worker without lease",
+    "commit refused",
+    "commit repeated",
+    "create repeated",
+    "create refused",
+    "delivery to a closed run",
+    "duplicate dropped",
+    "heartbeat timeout",
+    "history read from its start",
+    "history read from its middle",
+    "lease expired",
+    "lease lost",
+    "lease released",
+    "park",
+    "quarantine",
+    "retry",
+    "run unparked",
+    "schedule_to_start timeout",
+    "start_to_close timeout",
+    "started in one commit",
+    "suspect claimed",
+    "termination",
+    "timer cancelled",
+    "timer fired",
+)
+"""What every simulation of some hundred seeds must have reached, or it tests less than it seems to."""
+
+
+class Witness(StoreWrapper):
+    """Watches a `Store` whose calls are made one at a time."""
+
+    def __init__(self, inner: Store, now_ms: Callable[[], int], *, early_ms_max: Callable[[], float]) -> None:
+        """`now_ms` is the true time, `early_ms_max` how far ahead of it the clocks of workers may be."""
+        super().__init__(inner)
+        self.counts: Counter[str] = Counter()
+        self.violations: list[str] = []
+        self.lost: dict[WorkerId, int] = {}
+        """When the store took back what a worker held."""
+        self.deaths_count = 0
+        """How many leases expired or were released as dead."""
+        self._now_ms = now_ms
+        self._early_ms_max = early_ms_max
+        self._leases: dict[WorkerId, int] = {}
+        self._timers: dict[tuple[RunId, int], int] = {}
+
+    # Writing
+
+    async def create(self, runs: Sequence[NewRun]) -> Sequence[Created]:
+        answers = await self.inner.create(runs)
+        for answer in answers:
+            if answer.same_request:
+                self.counts["create repeated"] += 1
+            elif not answer.fresh:
+                self.counts["create refused"] += 1
+        return answers
+
+    async def deliver(self, deliveries: Sequence[Delivery]) -> Sequence[bool]:
+        answers = await self.inner.deliver(deliveries)
+        for delivery, answer in zip(deliveries, answers, strict=True):
+            if not answer:
+                self.counts["delivery to a closed run"] += 1
+            elif delivery.unparks:
+                self.counts["run unparked"] += 1
+        return answers
+
+    async def commit(self, worker: WorkerId | None, commits: Sequence[Commit]) -> frozenset[RunId]:
+        wants = [(commit.run_id, commit.number - 1) for commit in commits]
+        before = await self.inner.read_turns(wants, 1)
+        refused = await self.inner.commit(worker, commits)
+        if worker is not None and worker not in self._leases:
+            self.counts["commit of a worker without lease"] += 1
+            if len(refused) < len(commits):
+                self.violations.append(f"commits of {worker}, who has no lease, were accepted")
+        for commit, stored in zip(commits, before, strict=True):
+            if commit.run_id in refused:
+                self.counts["commit refused"] += 1
+                self.counts["commit repeated"] += bool(stored) and stored[0] == commit.turn
+            else:
+                self._committed(commit)
+        return refused
+
+    def _committed(self, commit: Commit) -> None:
+        turn = codec.turns.decode(commit.turn)
+        self.counts["turn"] += 1
+        if commit.create is not None:
+            self.counts["started in one commit"] += 1
+        self._count_inputs(commit, turn)
+        for command in turn.outputs:
+            match command:
+                case StartTimer(call_id, due_at_ms):
+                    self._timers[commit.run_id, call_id] = due_at_ms
+                case CancelTimer():
+                    self.counts["timer cancelled"] += 1
+                case CancelActivity():
+                    self.counts["activity cancelled"] += 1
+                case CancelChild():
+                    self.counts["child cancelled"] += 1
+                case _:
+                    pass
+
+    def _count_inputs(self, commit: Commit, turn: Turn) -> None:
+        heard = {message.id for message in turn.inputs}
+        for message_id in commit.consumed:
+            # Cancelled timers are consumed too, and are no duplicates.
+            if message_id not in heard and message_id[0] in "sxabcr":
+                self.counts["duplicate dropped"] += 1
+        for message in turn.inputs:
+            self._count_input(commit.run_id, message)
+
+    def _count_input(self, run_id: RunId, message: Message) -> None:
+        match message:
+            case TimerFired(call_id):
+                self.counts["timer fired"] += 1
+                due_at_ms = self._timers.get((run_id, call_id), 0)
+                if self._now_ms() + self._early_ms_max() < due_at_ms:
+                    self.violations.append(f"run {run_id}: timer {call_id} fired {due_at_ms - self._now_ms()} ms early")
+            case ActivityClosed(outcome=Failed(failure)):
+                if failure.timeout is not None:
+                    self.counts[f"{failure.timeout} timeout"] += 1
+                elif failure.type == DIED:
+                    self.counts["quarantine"] += 1
+            case ChildStarted(refusal=refusal):
+                self.counts["child refused"] += refusal is not None
+            case TerminateRequested():
+                self.counts["termination"] += 1
+            case _:
+                if message.id.startswith("x"):
+                    self.counts["cancel requested"] += 1
+
+    async def park(self, worker: WorkerId, parks: Sequence[Park]) -> None:
+        await self.inner.park(worker, parks)
+        self.counts["park"] += len(parks)
+
+    async def finish(self, worker: WorkerId, finishes: Sequence[Finish]) -> Sequence[bool]:
+        answers = await self.inner.finish(worker, finishes)
+        for finish, answer in zip(finishes, answers, strict=True):
+            if not answer:
+                self.counts["attempt was another's"] += 1
+            elif isinstance(finish.then, Retry):
+                self.counts["retry"] += 1
+        return answers
+
+    # Holding
+
+    async def register(self, worker: WorkerId, until_ms: int) -> None:
+        await self.inner.register(worker, until_ms)
+        self._leases[worker] = max(until_ms, self._leases.get(worker, 0))
+
+    async def extend(self, worker: WorkerId, until_ms: int, beats: Sequence[Beat]) -> Extended:
+        extended = await self.inner.extend(worker, until_ms, beats)
+        if extended.lost:
+            self.counts["lease lost"] += 1
+        else:
+            self._leases[worker] = max(until_ms, self._leases.get(worker, 0))
+        if extended.lost != (worker not in self._leases):
+            self.violations.append(f"{worker} was told lost={extended.lost} of its lease")
+        return extended
+
+    async def claim(self, request: ClaimRequest, now_ms: int) -> Claimed:
+        claimed = await self.inner.claim(request, now_ms)
+        left = set(await self.inner.leaseholders())
+        for worker in [worker for worker in self._leases if worker not in left]:
+            if self._leases[worker] > now_ms:
+                self.violations.append(f"{worker} lost its lease before it expired")
+            self.counts["lease expired"] += 1
+            self._took_back(worker, died=True)
+        for attempt in claimed.attempts:
+            self.counts["attempt claimed after deaths"] += attempt.deaths_count > 0
+            self.counts["suspect claimed"] += attempt.deaths_count > 1
+            self.counts["attempt claimed as expired"] += attempt.expired
+        return claimed
+
+    def _took_back(self, worker: WorkerId, *, died: bool) -> None:
+        self._leases.pop(worker, None)
+        self.lost[worker] = self._now_ms()
+        self.deaths_count += died
+
+    async def release(self, worker: WorkerId, *, died: bool) -> None:
+        await self.inner.release(worker, died=died)
+        if worker in self._leases:
+            self.counts["lease released"] += 1
+            self._took_back(worker, died=died)
+
+    # Reading
+
+    async def read_turns(self, wants: Sequence[tuple[RunId, int]], limit: int) -> Sequence[Sequence[bytes]]:
+        for _, after in wants:
+            self.counts["history read from its middle" if after else "history read from its start"] += 1
+        return await self.inner.read_turns(wants, limit)

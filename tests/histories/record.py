@@ -1,0 +1,152 @@
+"""Records the histories that are missing: `python -m tests.histories.record`.
+
+It only ever adds: a file that exists is the history of a run that is still open somewhere.
+"""
+
+import asyncio
+import base64
+import platform
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+
+from perdure.core import codec
+from perdure.core.failure import Failure
+from perdure.core.ids import RunId, WorkflowId
+from perdure.core.payload import Payload
+from perdure.programs.code.program import CodeProgram
+from tests.histories import workflows
+from tests.histories.replay import FOLDER, History, replay
+from tests.histories.workflows import ACTIVITIES, WORKFLOWS, Item
+from tests.unit.virtual_time import in_virtual_time
+from tests.unit.worker_world import Yard, yard
+
+Script = Callable[[Yard], Awaitable[None]]
+MAIN = WorkflowId("recorded")
+
+
+async def _nothing(_: Yard) -> None:
+    """The run goes its way alone."""
+
+
+async def _signals(place: Yard) -> None:
+    for number in (1, 2):
+        await place.signal(MAIN, "note", number, f"before-{number}")
+    await asyncio.sleep(2)
+    for number in (3, 3, 10):
+        await place.signal(MAIN, "note", number, f"after-{number}")
+    await asyncio.sleep(2)
+    await place.signal(MAIN, "approve", True, "approval")
+
+
+async def _cancel(place: Yard) -> None:
+    await asyncio.sleep(1)
+    await place.client.cancel(MAIN, None, "changed my mind")
+
+
+async def _cancel_at_once(place: Yard) -> None:
+    await place.client.cancel(MAIN, None, "before it began")
+
+
+async def _terminate(place: Yard) -> None:
+    await asyncio.sleep(1)
+    await place.client.terminate(MAIN, None, "by an operator")
+
+
+async def _resume(place: Yard) -> None:
+    await asyncio.sleep(1)
+    place.registry.add_activity(workflows.late)
+    await place.client.resume(MAIN, None)
+
+
+PRICES = [Item("tea", workflows.Decimal("1.50")), Item("cup", workflows.Decimal("12.25"))]
+SCRIPTS: dict[str, tuple[str, tuple[Any, ...], Script]] = {
+    **{name: (name, (), _nothing) for name in WORKFLOWS},
+    "sequence": ("sequence", (PRICES,), _nothing),
+    "leaf": ("leaf", (1, 100), _nothing),
+    "leaf_that_fails": ("leaf", (-1, 100), _nothing),
+    "channels": ("channels", (), _signals),
+    "cancelled_run": ("cancelled_run", (), _cancel),
+    "cancelled_before_it_began": ("cancelled_run", (), _cancel_at_once),
+    "stubborn_run": ("stubborn_run", (), _cancel),
+    "terminated": ("terminated", (), _terminate),
+    "parked": ("parked", (), _resume),
+}
+"""By file: the workflow, its arguments, and what happens to it from outside."""
+
+
+def _register(place: Yard) -> None:
+    registry = place.registry
+    for activity in ACTIVITIES:
+        if activity is not workflows.late:
+            registry.add_activity(activity)
+    for each in WORKFLOWS.values():
+        registry.add_program(
+            each.name, each.place, lambda each=each: CodeProgram(each, registry.activity, registry.activities.keys)
+        )
+
+
+async def _recorded(name: str) -> History:
+    """Run a script in virtual time; its history."""
+    workflow, args, script = SCRIPTS[name]
+    workflows.tries.clear()
+    async with yard() as place:
+        _register(place)
+        run_id = await place.start(WORKFLOWS[workflow], *args, id=MAIN)
+        if script is _cancel_at_once:
+            await script(place)
+        await place.process("worker")
+        if script is not _cancel_at_once:
+            await script(place)
+        await place.outcome(run_id)
+        return _history(workflow, run_id, [codec.turns.encode(_anonymous(turn)) for turn in await place.turns(run_id)])
+
+
+def _anonymous(value: Any) -> Any:
+    """The value without tracebacks: they name the folders of whoever recorded it."""
+    if isinstance(value, Failure):
+        value = msgspec.structs.replace(value, traceback="")
+    if isinstance(value, Payload) and value.metadata is not None:
+        failure = msgspec.json.decode(value.data, type=Failure)
+        return Payload(msgspec.json.encode(_anonymous(failure)), value.metadata)
+    if isinstance(value, msgspec.Struct):
+        fields = {name: _anonymous(getattr(value, name)) for name in value.__struct_fields__}
+        return msgspec.structs.replace(value, **fields)
+    return tuple(map(_anonymous, cast(tuple[Any, ...], value))) if isinstance(value, tuple) else value
+
+
+def _history(workflow: str, run_id: RunId, turns: list[bytes]) -> History:
+    return History(
+        workflow,
+        run_id,
+        MAIN,
+        f"Python {platform.python_version()}",
+        tuple(base64.b64encode(turn).decode() for turn in turns),
+    )
+
+
+def record_missing(folder: Path) -> list[str]:
+    """Record what has no file yet; returns the names."""
+    added: list[str] = []
+    for name in SCRIPTS:
+        path = folder / f"{name}.json"
+        if path.exists():
+            continue
+        found: list[History] = []
+
+        @in_virtual_time
+        async def record(name: str = name, found: list[History] = found) -> None:
+            found.append(await _recorded(name))
+
+        record()
+        replay(found[0])
+        with path.open("xb") as file:
+            file.write(msgspec.json.format(msgspec.json.encode(found[0]), indent=1) + b"\n")
+        added.append(name)
+    return added
+
+
+if __name__ == "__main__":
+    print("\n".join(record_missing(FOLDER)) or "nothing is missing")
