@@ -3,6 +3,7 @@
 import asyncio
 import concurrent.futures
 import contextlib
+import gc
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -18,6 +19,14 @@ from perdure.worker.watchdog import Watchdog
 from perdure.worker.worker import Worker, WorkerOptions
 
 T = TypeVar("T")
+
+COLLECTOR_DEFAULT = 2_000
+"""A first threshold of the garbage collector up to this is Python's own; a higher one is the user's, and stays."""
+COLLECTOR_THRESHOLD = 20_000
+"""While a worker runs. A batch of steps makes thousands of objects that die by themselves moments later.
+
+Source: docs/decisions/0006-the-collector-looks-less-often.md.
+"""
 
 
 class Runtime:
@@ -113,10 +122,14 @@ class Runtime:
         await self._store.open()
         try:
             worker, watchdog = await self._start_worker()
+            collector = gc.get_threshold()
+            if worker is not None and collector[0] <= COLLECTOR_DEFAULT:
+                gc.set_threshold(COLLECTOR_THRESHOLD, *collector[1:])
             try:
                 self._started.set_result(None)
                 await self._stop_asked.wait()
             finally:
+                gc.set_threshold(*collector)
                 if watchdog is not None:
                     watchdog.stop()
                 if worker is not None:

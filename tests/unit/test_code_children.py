@@ -141,7 +141,7 @@ def test_cancelling_who_awaits_a_child_cancels_it_and_waits_for_what_comes_of_it
 
     assert driver.step(cancel("stop")) == [CancelChild(1, "stop")]
     assert driver.step(CancelRequested("again", "x2")) == []
-    assert driver.step(ChildClosed(1, Cancelled(cancelled("stop")))) == [CancelRun(cancelled("again"))]
+    assert driver.step(ChildClosed(1, Cancelled(cancelled("stop")))) == [CancelRun(cancelled("stop"))]
 
 
 def test_a_child_that_completes_although_cancelled_gives_its_result() -> None:

@@ -10,7 +10,8 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
-from perdure.core.errors import StoreError
+from perdure.core.errors import StoreError, StoreUnavailable
+from perdure.core.store import Store
 
 logger = logging.getLogger("perdure.engine")
 
@@ -40,6 +41,15 @@ async def surely(call: Callable[[], Awaitable[R]], what: str) -> tuple[R, bool]:
         repeated = True
         await asyncio.sleep(pause_ms / 1_000)
         pause_ms = min(pause_ms * 2, REPEAT_MS_MAX)
+
+
+async def promptly(store: Store, call: Callable[[], Awaitable[R]]) -> R:
+    """The answer of a store call that is made once; raises `StoreUnavailable` where none comes in time."""
+    try:
+        async with asyncio.timeout(WRITE_TIMEOUT_MS / 1_000):
+            return await call()
+    except TimeoutError as error:
+        raise StoreUnavailable(store=store.url, reason="it does not answer") from error
 
 
 class Done(Protocol[T_contra, R_contra]):

@@ -49,6 +49,8 @@ class Execution(msgspec.Struct):
     attempt: int
     process: str
     """Name of the loop that ran it."""
+    worker: str
+    """Under which worker id its process worked when it began."""
     from_ms: int
     returned: bool = False
     """Its code returned; whether that was recorded is another matter."""
@@ -58,7 +60,9 @@ class Execution(msgspec.Struct):
 class Ledger:
     """What activities did, by key; and what the workflow code may ask of the world."""
 
-    def __init__(self) -> None:
+    def __init__(self, worker_of: Callable[[str], str]) -> None:
+        """`worker_of` tells the worker id of a process at this moment."""
+        self._worker_of = worker_of
         self.executions: dict[str, list[Execution]] = defaultdict(list)
         self.mended = False
         """Whether the activity that nobody knew is known."""
@@ -68,7 +72,8 @@ class Ledger:
         """An execution begins, here and now."""
         loop = asyncio.get_running_loop()
         assert isinstance(loop, VirtualLoop)
-        execution = Execution(key, activity.info().attempt, loop.name, loop.shared.now_ms)
+        worker = self._worker_of(loop.name)
+        execution = Execution(key, activity.info().attempt, loop.name, worker, loop.shared.now_ms)
         self.executions[key].append(execution)
         return execution
 
@@ -78,13 +83,13 @@ class Ledger:
         return self.drawn_count
 
 
-ledger = Ledger()
+ledger = Ledger(str)
 
 
-def new_ledger() -> Ledger:
+def new_ledger(worker_of: Callable[[str], str]) -> Ledger:
     """Start an empty ledger, the one that activities write from now on."""
     global ledger
-    ledger = Ledger()
+    ledger = Ledger(worker_of)
     return ledger
 
 

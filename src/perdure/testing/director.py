@@ -20,7 +20,7 @@ from perdure.testing.invariants import fsck
 from perdure.testing.plans import Plan, PlanMaker, signals_count
 from perdure.testing.world import QUEUE, Process, Start, World
 
-LIVENESS_S_MAX = 1_800
+LIVENESS_S_MAX = 600
 """Everything must have ended so long after the faults stopped, in virtual seconds."""
 LOOK_S = 0.5
 
@@ -151,11 +151,11 @@ async def _start(world: World, start: Start, random: Random) -> None:
 async def _start_another(world: World, start: Start, random: Random) -> None:
     """Ask for another run of the same workflow id: refused while the first one is open."""
     message = Started(WORKFLOW, start.workflow_id, QUEUE, to_payloads([Plan(())]))
+    start.another = True
     try:
         await world.ask(_any(world, random), lambda engine: engine.start(message, f"{start.request_id}/another"))
     except AlreadyRunning:
         return
-    start.another = True
     assert start.run_id is not None
     (first,) = await world.witness.inner.read_runs([start.run_id])
     if first.status is RunStatus.RUNNING:

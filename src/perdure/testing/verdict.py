@@ -4,7 +4,7 @@ import msgspec
 
 from perdure.core import codec
 from perdure.core.command import CancelRun, CompleteRun, FailRun, RunActivity, TerminateRun
-from perdure.core.ids import RunId
+from perdure.core.ids import RunId, WorkerId
 from perdure.core.message import CancelRequested, Signaled, Started, TerminateRequested
 from perdure.core.payload import from_payload
 from perdure.core.store import RunRecord, RunStatus
@@ -138,17 +138,15 @@ class _Verdict:
     # Activities
 
     def _check_executions(self, key: str, executions: list[Execution]) -> None:
-        """One execution follows another only where the first one failed, or the process it ran in lost its lease."""
+        """One execution follows another only where the first one failed, or where its worker had lost its lease."""
         for before, after in zip(executions, executions[1:], strict=False):
-            lost = self._lost_after(before)
+            # The later one may itself be a zombie's, which heard late that it may begin.
+            lost = any(self._lost_by(each.worker, after.from_ms) for each in (before, after))
             if before.returned and not lost:
                 self._found.append(f"step {key} ran again though it had returned: {before}, then {after}")
             elif not before.returned and after.attempt <= before.attempt and not lost:
                 self._found.append(f"step {key} ran twice as one attempt: {before}, then {after}")
 
-    def _lost_after(self, execution: Execution) -> bool:
-        return any(
-            at_ms >= execution.from_ms
-            for worker, at_ms in self._world.witness.lost.items()
-            if worker.startswith(f"{execution.process}/")
-        )
+    def _lost_by(self, worker: str, at_ms: int) -> bool:
+        lost_ms = self._world.witness.lost.get(WorkerId(worker))
+        return lost_ms is not None and lost_ms <= at_ms

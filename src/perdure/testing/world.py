@@ -178,7 +178,7 @@ class Start(msgspec.Struct):
     outcome: Outcome | None = None
     """What the client that waited was told."""
     another: bool = False
-    """Another run of its workflow id was asked for, and there was nothing in its way."""
+    """Another run of its workflow id was asked for: refused or not, it may be created by a call that comes late."""
     terminated: bool = False
     """A termination was acknowledged, and not by finding the run closed."""
 
@@ -198,7 +198,7 @@ class World:
         )
         self.registry = registry()
         self.rates = self.shape.rates
-        self.ledger: Ledger = new_ledger()
+        self.ledger: Ledger = new_ledger(self._worker_of)
         self.violations: list[str] = []
         self.blows: list[str] = []
         self.starts: list[Start] = []
@@ -208,6 +208,11 @@ class World:
         self._names_count = 0
 
     # Processes
+
+    def _worker_of(self, name: str) -> str:
+        (process,) = [each for each in self.processes if each.name == name]
+        assert process.worker is not None
+        return process.worker.host.worker
 
     def new_process(self, kind: str, *, works: bool) -> Process:
         """A process that has not started yet."""

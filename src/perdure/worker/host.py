@@ -117,7 +117,7 @@ class RunHost:
         created = self._creations.begin(run.run_id)
         self.held[run.run_id] = held
         try:
-            commit = self._step(held, [started], [], create=run)
+            commit = self._step(held, [started], [], now_ms=self._clock.now_ms(), create=run)
         except Exception:  # ParkedError, or a bug of an interpreter
             # Nothing is stored yet, so nothing is lost: the ordinary way creates the run, and its first turn parks it.
             self._forget(held)
@@ -168,7 +168,7 @@ class RunHost:
             return
         # A claim hands out everything that is visible, so it replaces what waited.
         held.messages, held.claimed_count = messages, claimed.run.turns_count
-        self.advance(held)
+        self.advance(held, self._clock.now_ms())
 
     # Stepping
 
@@ -200,10 +200,10 @@ class RunHost:
             else:
                 self._finishes.answer(run_id, answer)
         for held in ready:
-            self.advance(held)
+            self.advance(held, now_ms)
         self._events.room_made()
 
-    def advance(self, held: HeldRun) -> None:
+    def advance(self, held: HeldRun, now_ms: int) -> None:
         """Take the next turn of a run, if something waits for it and no commit of it is under way."""
         messages, answers = held.messages, held.answers
         if held.in_flight or held.loading or not (messages or answers):
@@ -220,7 +220,7 @@ class RunHost:
             held.messages, held.answers = messages[fitting:], answers[max(0, fitting - len(messages)) :]
             messages, answers = messages[:fitting], answers[: max(0, fitting - len(messages))]
         try:
-            commit = self._step(held, messages, answers)
+            commit = self._step(held, messages, answers, now_ms=now_ms)
         except Exception as error:  # ParkedError, or a bug of an interpreter: either way the run must wait for a human
             held.answers = [*answers, *held.answers]
             self._park(held, error)
@@ -228,14 +228,20 @@ class RunHost:
         self._put(Entry(held, commit, answers))
 
     def _step(
-        self, held: HeldRun, messages: list[Message], answers: list[ActivityClosed], *, create: NewRun | None = None
+        self,
+        held: HeldRun,
+        messages: list[Message],
+        answers: list[ActivityClosed],
+        *,
+        now_ms: int,
+        create: NewRun | None = None,
     ) -> Commit:
         live, watched = held.live, self._watched
         inputs = live.fresh([*messages, *answers])
         watched.number += 1
         watched.run_id = live.run_id
         try:
-            turn = live.take_turn(self._clock.now_ms(), inputs)
+            turn = live.take_turn(now_ms, inputs)
         finally:
             watched.run_id = None
         return to_commit(
@@ -304,8 +310,10 @@ class RunHost:
         if commit.children or commit.deliveries:
             self._events.claimable()
         if commit.keep or held.claimed_count >= commit.number:
-            self.advance(held)
-            self._rest(held)
+            if held.answers or held.messages:
+                self.advance(held, self._clock.now_ms())
+            elif not held.jobs:
+                self._rest(held)
         else:
             self._let_go(held)
 
@@ -362,6 +370,16 @@ class RunHost:
         if not records or records[0].status is not RunStatus.RUNNING:
             for call_id in held.jobs:
                 self._runner.drop(AttemptKey(run_id, call_id))
+        elif records[0].worker == self.worker:
+            # A claim has given it back since, while the live run was behind: nobody else will be told of its messages.
+            await self._take_again(records[0])
+
+    async def _take_again(self, record: RunRecord) -> None:
+        waiting, _ = await surely(lambda: self._store.read_waiting(record.run_id), "read")
+        now_ms = self._clock.now_ms()
+        messages = tuple(each.data for each in waiting.messages if each.visible_at_ms <= now_ms)
+        if messages:
+            await self.take([ClaimedRun(record, messages)])
 
     def _abandon(self, held: HeldRun) -> None:
         """Drop a live run that is of no use any more; what runs here for it goes on and is answered by the store."""

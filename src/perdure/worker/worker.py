@@ -30,7 +30,7 @@ from perdure.core.store import (
 from perdure.engine.attempts import death
 from perdure.engine.clock import Clock
 from perdure.engine.live import LiveRun
-from perdure.engine.pipeline import surely
+from perdure.engine.pipeline import promptly, surely
 from perdure.worker.activities import ActivityLimits, ActivityRunner
 from perdure.worker.host import HostEvents, RunHost
 from perdure.worker.identity import is_gone
@@ -43,6 +43,8 @@ logger = logging.getLogger("perdure.worker")
 
 BROKEN_PAUSE_MS = 1_000
 """After an internal error, so that one that comes again at once does not spin."""
+RELEASE_MS_MAX = 5_000
+"""A worker that stops does not wait longer for a store that is silent."""
 NEWS_PAUSE_MS = 10
 """Least time between two claims for news of the store: every run that closes is news, and nothing to claim."""
 FALLBACK_POLL_MS = 5_000
@@ -117,10 +119,10 @@ class Worker:
 
     async def start(self) -> None:
         """Register, take over what dead processes of this machine left, and begin to work."""
-        for other in await self._store.leaseholders():
+        for other in await promptly(self._store, self._store.leaseholders):
             if is_gone(other):
                 logger.info("taking over from %s, whose process is gone", other)
-                await self._store.release(other, died=True)
+                await promptly(self._store, lambda other=other: self._store.release(other, died=True))
         await self._register()
         loops = (self._claim_loop, self._news_loop, self._lease_loop)
         self._loops = [asyncio.create_task(self._for_ever(loop)) for loop in loops]
@@ -164,9 +166,10 @@ class Worker:
         self._runner.drop_all()
         await self._runner.stop()
         try:
-            await self._store.release(self.host.worker, died=False)
-        except StoreError as error:
-            logger.warning("what this worker held is given back when its lease expires: %s", error)
+            async with asyncio.timeout(RELEASE_MS_MAX / 1_000):
+                await self._store.release(self.host.worker, died=False)
+        except (StoreError, TimeoutError) as error:
+            logger.warning("what this worker held is given back when its lease expires: %s", error or "no answer")
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(coroutine)

@@ -164,7 +164,6 @@ class CodeRun:
         self.calls_before = self.calls_count
         commands = self.commands = self.new_commands()
         before = running_loop()
-        watch_async_generators()
         set_running_loop(loop)
         try:
             for message in messages:
@@ -233,6 +232,7 @@ class CodeRun:
     def _start(self, message: Started) -> None:
         self.started = message
         _open_runs.add(self)
+        watch_async_generators()
         definition = self.program.definition
         args = definition.decode_args(message.args)
         self.main = self.loop.start(self.program.function(*args))

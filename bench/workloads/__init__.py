@@ -1,0 +1,1 @@
+"""One function a workload: it takes the settings and gives the figures."""

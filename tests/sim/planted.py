@@ -1,0 +1,127 @@
+"""Bugs planted on purpose, each in a store or in the engine: what the simulator must find."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import NamedTuple
+
+import msgspec
+import pytest
+
+from perdure.core.errors import StoreUnavailable
+from perdure.core.ids import RunId, WorkerId
+from perdure.core.message import Message
+from perdure.core.store import Commit, Delivery, Finish, NewRun, Retry, Store
+from perdure.engine.live import OpenCalls
+from perdure.stores.memory import MemoryStore
+from perdure.stores.memory_run import MemoryRun
+from perdure.worker.held import HeldRun
+from perdure.worker.host import RunHost
+
+
+class FenceOff(MemoryStore):
+    """Accepts every turn of an open run, whatever its number."""
+
+    def _is_next(self, commit: Commit) -> bool:
+        run = self._runs.get(commit.run_id)
+        return run is not None and run.closed_at_ms is None
+
+
+class TornCommits(MemoryStore):
+    """Every so often only the turn of a commit is written, and the store is gone for a moment."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._commits_count = 0
+
+    async def commit(self, worker: WorkerId | None, commits: Sequence[Commit]) -> frozenset[RunId]:
+        self._commits_count += 1
+        if self._commits_count % 10:
+            return await super().commit(worker, commits)
+        torn = [msgspec.structs.replace(commit, deliveries=(), attempts=(), children=()) for commit in commits]
+        await super().commit(worker, torn)
+        raise StoreUnavailable(store=self.url, reason="it crashed in the middle of a commit")
+
+
+class ForgottenRetries(MemoryStore):
+    """An attempt that is to be tried again is gone."""
+
+    def _finish(self, worker: WorkerId, finish: Finish) -> bool:
+        if isinstance(finish.then, Retry):
+            self._drop_attempt(self._runs[finish.run_id], finish.call_id) if finish.run_id in self._runs else None
+            return True
+        return super()._finish(worker, finish)
+
+
+class ForgottenRequests(MemoryStore):
+    """A repeated start is taken for another one."""
+
+    def _obstacle(self, new: NewRun) -> MemoryRun | None:
+        return self._open_run(new.workflow_id) or self._runs.get(new.run_id)
+
+
+class LostSignals(MemoryStore):
+    """A signal that comes while a worker holds the run is acknowledged and forgotten."""
+
+    def _deliver(self, delivery: Delivery) -> bool:
+        run = self._runs.get(delivery.run_id)
+        if run is not None and run.worker is not None and delivery.message_id.startswith("s") and run.turns:
+            return True
+        return super()._deliver(delivery)
+
+
+class EarlyTimers(MemoryStore):
+    """Timers are visible two minutes early."""
+
+    def _deliver(self, delivery: Delivery) -> bool:
+        if delivery.message_id.startswith("t"):
+            delivery = msgspec.structs.replace(delivery, visible_at_ms=delivery.visible_at_ms - 120_000)
+        return super()._deliver(delivery)
+
+
+class UnfencedRelease(MemoryStore):
+    """A worker that died is not counted: its attempts stay as they are, and a deadly activity is tried for ever."""
+
+    def _give_back(self, worker: WorkerId, *, died: bool, now_ms: int | None) -> None:
+        self._leases.pop(worker, None)
+        for attempt in tuple(self._held_attempts.get(worker, {}).values()):
+            self._hold_attempt(attempt, None)
+
+
+@contextmanager
+def patched(target: type, name: str, replacement: Callable[..., object]):  # type: ignore # a generator of nothing
+    """Replace a method for a while."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(target, name, replacement)
+        yield
+
+
+def _awaits_everything(self: OpenCalls, message: Message) -> bool:
+    return True
+
+
+def _abandon_to_cache(self: RunHost, held: HeldRun) -> None:
+    """As `RunHost._abandon`, but the live run is kept for the next time."""
+    if self.held.get(held.live.run_id) is held:
+        del self.held[held.live.run_id]
+    self.cache.put(held.live)
+
+
+class Bug(NamedTuple):
+    """A planted bug."""
+
+    name: str
+    store: Callable[[], Store] = MemoryStore
+    planted: Callable[[], AbstractContextManager[None]] = nullcontext
+
+
+BUGS = (
+    Bug("fence off", FenceOff),
+    Bug("torn commit", TornCommits),
+    Bug("forgotten retry", ForgottenRetries),
+    Bug("repeated start taken for another", ForgottenRequests),
+    Bug("signals lost", LostSignals),
+    Bug("early timers", EarlyTimers),
+    Bug("runs of the dead never given back", UnfencedRelease),
+    Bug("no de-duplication", planted=lambda: patched(OpenCalls, "awaits", _awaits_everything)),
+    Bug("cache kept after a conflict", planted=lambda: patched(RunHost, "_abandon", _abandon_to_cache)),
+)
