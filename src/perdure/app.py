@@ -67,7 +67,7 @@ class Perdure:
         threads_max: int | None = None,
         processes_max: int | None = None,
         runs_max: int = 1_000,
-        cache_size: int = 1_000,
+        cache_size: int = 500,
         lease: Duration = "10s",
     ) -> None:
         """`url` names the store (sqlite:///file.db or memory://), `queue` what this worker takes from it.

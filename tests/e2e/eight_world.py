@@ -12,7 +12,7 @@ import msgspec
 
 from perdure.core import codec
 from perdure.core.command import CompleteRun
-from perdure.core.errors import RunClosed, WorkflowNotFound
+from perdure.core.errors import RunClosed
 from perdure.core.ids import WorkflowId
 from perdure.core.message import Completed, Signaled, Started
 from perdure.core.payload import to_payload, to_payloads

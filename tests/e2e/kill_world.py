@@ -1,4 +1,4 @@
-"""What the kill sweeps share: a scenario in a process of its own, killed at one call of its store, and gone on with by another.
+"""What the kill sweeps share: a scenario in a process that is killed at a call of its store, and another that goes on.
 
 Activities write each execution into a ledger, a file opened for appending, which outlives every process.
 """
@@ -102,7 +102,7 @@ async def step(key: str, value: int) -> int:
     return value
 
 
-_step = Activity(step)
+_step: Activity[[str, int], int] = Activity(step)
 
 
 async def child(key: str) -> int:
@@ -110,7 +110,7 @@ async def child(key: str) -> int:
     return await _step(key, 1)
 
 
-_child = Workflow(child)
+_child: Workflow[[str], int] = Workflow(child)
 
 
 async def run(number: int, steps_count: int, plain: bool) -> int:  # noqa: FBT001 # workflows take arguments by position
@@ -126,15 +126,15 @@ async def run(number: int, steps_count: int, plain: bool) -> int:  # noqa: FBT00
     return total + await _child(f"{number}.child")
 
 
-_run = Workflow(run, name="run")
+_run: Workflow[[int, int, bool], int] = Workflow(run, name="run")
 
 
 def registry() -> Registry:
     """What the processes know."""
     made = Registry()
     made.add_activity(_step)
-    for each in (_run, _child):
-        made.add_program(each.name, each.place, lambda each=each: CodeProgram(each, made.activity))
+    made.add_program(_run.name, _run.place, lambda: CodeProgram(_run, made.activity))
+    made.add_program(_child.name, _child.place, lambda: CodeProgram(_child, made.activity))
     return made
 
 

@@ -11,7 +11,7 @@ REPORT = Report("ada", "a train", 12_300, ("bob", "carol"), escalate_to="dora")
 
 async def asked(count: int) -> None:
     """Return when so many people were asked to decide."""
-    while sum("Please decide" in mail for mail in scripts.lines("mails.txt")) < count:  # noqa: ASYNC110
+    while sum("Please decide" in mail for mail in scripts.lines("mails.txt")) < count:
         await asyncio.sleep(0.01)
 
 
@@ -41,7 +41,7 @@ async def test_one_rejection_ends_the_report_and_tells_those_who_were_still_aske
         assert await handle.result() == (Decision("bob", approved=False, reason="first class"),)
         assert await handle.query("decisions", result_type=list[Decision]) == [*await handle.result()]
         carol = app.handle("report/carol")
-        while (await carol.describe()).run.status == "running":  # noqa: ASYNC110 # it cleans up after its parent
+        while (await carol.describe()).run.status == "running":  # it cleans up after its parent
             await asyncio.sleep(0.01)
         assert (await carol.describe()).run.status == "cancelled"
 

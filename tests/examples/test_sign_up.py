@@ -10,7 +10,7 @@ from tests.examples import scripts
 
 async def mailed_code(count: int = 1) -> str:
     """The code in the last mail, once there are so many."""
-    while len(mails := scripts.lines("mails.txt")) < count:  # noqa: ASYNC110 # an activity writes it
+    while len(mails := scripts.lines("mails.txt")) < count:  # an activity writes it
         await asyncio.sleep(0.01)
     found = re.search(r"code is (\d{6})", mails[-1])
     assert found is not None

@@ -13,7 +13,7 @@ LONG = timedelta(days=30)
 
 async def until_charged(handle: Handle[Account], periods: int) -> Account:
     """Look the account up until so many periods are charged."""
-    while (account := await handle.query("account", result_type=Account)).periods_charged < periods:  # noqa: ASYNC110
+    while (account := await handle.query("account", result_type=Account)).periods_charged < periods:
         await asyncio.sleep(0.01)
     return account
 

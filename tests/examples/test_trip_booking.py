@@ -52,7 +52,7 @@ async def test_where_the_time_is_over_everything_is_cancelled() -> None:
 async def test_a_traveller_who_cancels_gets_everything_cancelled() -> None:
     async with app:
         handle = await app.start(book_trip, Trip("Shangri-La"), id="trip")
-        while "book_flight" not in await scheduled(handle):  # noqa: ASYNC110 # the run is elsewhere
+        while "book_flight" not in await scheduled(handle):  # the run is elsewhere
             await asyncio.sleep(0.01)
 
         await handle.cancel("the traveller fell ill")

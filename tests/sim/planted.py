@@ -1,6 +1,6 @@
 """Bugs planted on purpose, each in a store or in the engine: what the simulator must find."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import NamedTuple
 
@@ -88,7 +88,7 @@ class UnfencedRelease(MemoryStore):
 
 
 @contextmanager
-def patched(target: type, name: str, replacement: Callable[..., object]):  # type: ignore # a generator of nothing
+def patched(target: type, name: str, replacement: Callable[..., object]) -> Generator[None]:
     """Replace a method for a while."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(target, name, replacement)

@@ -78,7 +78,9 @@ async def test_what_is_cut_off_reaches_nothing() -> None:
 
 
 def test_fates_come_as_often_as_their_rates_say() -> None:
-    fates = RandomFates(Random(7), FaultRates(refused=0.1, unknown=0.2, silent=0.05, again=0.1, slow=0.05, slow_ms_max=9))
+    fates = RandomFates(
+        Random(7), FaultRates(refused=0.1, unknown=0.2, silent=0.05, again=0.1, slow=0.05, slow_ms_max=9)
+    )
 
     drawn = [fates.draw("commit", number) for number in range(10_000)]
 

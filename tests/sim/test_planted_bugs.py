@@ -1,4 +1,4 @@
-"""The simulator finds what it is there to find: each planted bug fails some seed, and the same seed is clean without it."""
+"""The simulator finds what it is there to find: a planted bug fails some seed, and the seed is clean without it."""
 
 import pytest
 

@@ -54,7 +54,9 @@ def test_a_seed_that_once_failed(seed: int) -> None:
 
 
 def test_a_seed_gives_the_same_world_in_every_process() -> None:
-    code = "import sys; from perdure.testing.simulator import simulate; print([simulate(s).digest for s in range(3, 9)])"
+    code = (
+        "import sys; from perdure.testing.simulator import simulate; print([simulate(s).digest for s in range(3, 9)])"
+    )
     commands = [[sys.executable, "-c", code] for _ in range(2)]
 
     digests = {

@@ -182,9 +182,6 @@ class LiveRun:
         """Those of the messages that the run has not taken, each once, in order."""
         if len(messages) == 1:
             return [messages[0]] if self.open.awaits(messages[0]) else []
-        if self.open.started is None:
-            # By clocks that differ, something may have been sent before the start that it followed.
-            messages = sorted(messages, key=lambda each: not isinstance(each, Started))
         ids: set[str] = set()
         fresh: list[Message] = []
         for message in messages:

@@ -150,11 +150,11 @@ async def ghost(key: str) -> int:
     raise AssertionError(key)
 
 
-_work = Activity(work, keywords=ActivityKeywords(retry=RETRY))
-_beats = Activity(beats, keywords=ActivityKeywords(retry=RETRY, heartbeat="3s"))
-_silence = Activity(silence, keywords=ActivityKeywords(retries=0, heartbeat="800ms"))
-_echo = Activity(echo, keywords=ActivityKeywords(retry=RETRY))
-_ghost = Activity(ghost)
+_work: Activity[[str, int, int, bool], int] = Activity(work, keywords=ActivityKeywords(retry=RETRY))
+_beats: Activity[[str, int, int, int], int] = Activity(beats, keywords=ActivityKeywords(retry=RETRY, heartbeat="3s"))
+_silence: Activity[[str], None] = Activity(silence, keywords=ActivityKeywords(retries=0, heartbeat="800ms"))
+_echo: Activity[[str, int], int] = Activity(echo, keywords=ActivityKeywords(retry=RETRY))
+_ghost: Activity[[str], int] = Activity(ghost)
 
 
 async def _step(step: Step) -> int | str:
@@ -249,10 +249,14 @@ async def _perform(op: Op) -> Any:
 async def simulated(plan: Plan) -> list[Any]:
     """Carry out a plan."""
     results: list[Any] = []
-    workflow.query(lambda: len(results), name="progress")
+
+    @workflow.query
+    def progress() -> int:
+        return len(results)
+
     try:
         for op in plan.ops:
-            results.append(await _perform(op))
+            results.append(await _perform(op))  # noqa: PERF401 # a query looks at them meanwhile
     except asyncio.CancelledError:
         if plan.clean_up is not None:
             await _step(plan.clean_up)
@@ -266,7 +270,9 @@ _simulated: Workflow[[Plan], list[Any]] = Workflow(simulated, name=WORKFLOW)
 def registry() -> Registry:
     """Everything that a simulated worker knows."""
     made = Registry()
-    for each in (_work, _beats, _silence, _echo):
-        made.add_activity(each)
+    made.add_activity(_work)
+    made.add_activity(_beats)
+    made.add_activity(_silence)
+    made.add_activity(_echo)
     made.add_program(WORKFLOW, _simulated.place, lambda: CodeProgram(_simulated, made.activity))
     return made

@@ -1,11 +1,12 @@
-"""What happens in a simulated world: clients that start, signal, cancel, terminate and ask; blows to processes; the end.
+"""What happens in a simulated world: clients that start, signal, cancel, terminate, ask; blows to processes; the end.
 
-First the safety phase, in which calls fail, come late or come twice, processes die, stand still and disagree about the time.
-Then the liveness phase: faults stop, fresh workers come, and everything must end within bounded time.
+First the safety phase, in which calls fail, come late or come twice, processes die, stand still and disagree about the
+time. Then the liveness phase: faults stop, fresh workers come, and everything must end within bounded time.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import suppress
 from random import Random
 from typing import Any
 
@@ -14,7 +15,8 @@ from perdure.core.errors import AlreadyRunning, RunClosed, StoreError, UnknownQu
 from perdure.core.ids import WorkflowId
 from perdure.core.message import Query, Signaled, Started
 from perdure.core.payload import from_payload, to_payload, to_payloads
-from perdure.core.store import RunFilter, RunStatus
+from perdure.core.store import RunFilter, RunRecord, RunStatus
+from perdure.engine.engine import Engine
 from perdure.testing.actors import WORKFLOW
 from perdure.testing.invariants import fsck
 from perdure.testing.plans import Plan, PlanMaker, signals_count
@@ -23,6 +25,8 @@ from perdure.testing.world import QUEUE, Process, Start, World
 LIVENESS_S_MAX = 600
 """Everything must have ended so long after the faults stopped, in virtual seconds."""
 LOOK_S = 0.5
+POISON = "poison"
+"""A signal's value that is no number."""
 
 
 async def direct(world: World) -> None:
@@ -77,7 +81,7 @@ async def _all_ended(world: World, clients: "list[asyncio.Task[None]]") -> None:
             break
         await asyncio.sleep(LOOK_S)
     # Whatever still runs for a run that is closed must hear of it by its heartbeats.
-    while world.running_count:
+    while world.running_count:  # noqa: ASYNC110 # it is looked at from outside, as a person would
         await asyncio.sleep(LOOK_S)
 
 
@@ -129,6 +133,8 @@ def _errands(world: World, start: Start, client: Process, random: Random) -> "It
         yield _cancel(world, start, random)
     if random.random() < 0.08:
         yield _terminate(world, start, random)
+    if random.random() < 0.05:
+        yield _poison(world, start, random)
     if random.random() < 0.3:
         yield _query(world, start, random)
     if random.random() < 0.5:
@@ -177,10 +183,20 @@ async def _signal(world: World, start: Start, client: Process, random: Random) -
         number += 1
 
 
+async def _poison(world: World, start: Start, random: Random) -> None:
+    """Send a signal that the workflow cannot decode."""
+    await asyncio.sleep(random.random() * 6)
+    signal = Signaled("note", to_payload(POISON), "poison")
+    with suppress(RunClosed):
+        await world.ask(_any(world, random), lambda engine: engine.signal(start.workflow_id, start.run_id, signal))
+
+
 async def _cancel(world: World, start: Start, random: Random) -> None:
     await asyncio.sleep(random.random() * 6)
     try:
-        await world.ask(_any(world, random), lambda engine: engine.cancel(start.workflow_id, start.run_id, "on purpose"))
+        await world.ask(
+            _any(world, random), lambda engine: engine.cancel(start.workflow_id, start.run_id, "on purpose")
+        )
     except RunClosed:
         return
 
@@ -211,7 +227,9 @@ async def _query(world: World, start: Start, random: Random) -> None:
             continue
         done_count = from_payload(payload, int)
         if not before <= done_count <= len(start.plan.ops):
-            world.violations.append(f"{start.workflow_id} answered {done_count} after {before} of {len(start.plan.ops)}")
+            world.violations.append(
+                f"{start.workflow_id} answered {done_count} after {before} of {len(start.plan.ops)}"
+            )
         before = done_count
 
 
@@ -227,7 +245,7 @@ async def _wait(world: World, start: Start, client: Process) -> None:
 
 
 async def _operate(world: World, client: Process) -> None:
-    """An operator resumes what is parked, once its cause is mended."""
+    """An operator resumes what is parked, once its cause is mended, and terminates what nothing can mend."""
     mended_s = world.random.random() * world.shape.safety_ms / 500
     while True:
         await asyncio.sleep(2)
@@ -236,14 +254,19 @@ async def _operate(world: World, client: Process) -> None:
         world.ledger.mended = True
         for record in await world.witness.inner.list_runs(RunFilter(parked=True), 100):
             failure = codec.failures.decode(record.parked or b"")
-            if failure.type != "UnregisteredActivity":
+            verb = _doors.get(failure.type)
+            if verb is None:
                 world.violations.append(f"run {record.run_id} is parked: {failure.type}: {failure.message}")
-            try:
-                await world.ask(
-                    lambda: client, lambda engine, r=record: engine.resume(r.workflow_id, r.run_id)
-                )
-            except RunClosed:
                 continue
+            with suppress(RunClosed):
+                await world.ask(lambda: client, lambda engine, r=record, v=verb: v(engine, r))
+
+
+_doors: dict[str, Callable[[Engine, RunRecord], Awaitable[None]]] = {
+    "UnregisteredActivity": lambda engine, record: engine.resume(record.workflow_id, record.run_id),
+    "UndecodablePayload": lambda engine, record: engine.terminate(record.workflow_id, record.run_id, "poisoned"),
+}
+"""What an operator does about a parked run, by its failure."""
 
 
 # Blows

@@ -1,7 +1,7 @@
 """A store that fails on purpose: before a call, after it, late, never, or twice.
 
-What becomes of each call is drawn by a `Fates`: by chance (seeded), or for the call with a given number only. The wrapper
-knows no verb but those that it may repeat.
+What becomes of each call is drawn by a `Fates`: by chance (seeded), or for the call with a given number only. The
+wrapper knows no verb but those that it may repeat.
 """
 
 import asyncio

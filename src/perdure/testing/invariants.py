@@ -1,7 +1,7 @@
 """The invariants: what holds for the contents of every store at every moment, read through the port only.
 
-Shared by the simulator, the tests and `perdure fsck`. It mends nothing. The store may be in use meanwhile: what looks like
-a violation because something changed between two reads is read again.
+Shared by the simulator, the tests and `perdure fsck`. It mends nothing. The store may be in use meanwhile: what looks
+like a violation because something changed between two reads is read again.
 """
 
 from collections import Counter
@@ -201,7 +201,9 @@ class TurnsCheck:
                 self._check_answer(turn, message, call_id, StartTimer)
                 timer = self._asked.get(call_id)
                 if isinstance(timer, StartTimer) and turn.at_ms < timer.due_at_ms:
-                    self._found.append(f"turn {turn.number} at {turn.at_ms} has timer {call_id}, due at {timer.due_at_ms}")
+                    self._found.append(
+                        f"turn {turn.number} at {turn.at_ms} has timer {call_id}, due at {timer.due_at_ms}"
+                    )
             case ChildStarted(call_id):
                 self._check_answer(turn, message, call_id, StartChild)
                 self._children_started.add(call_id)
@@ -364,4 +366,6 @@ class _WaitingCheck:
                 self._found.append("it is held, and parked")
         if holders:
             leases = set(await self._store.leaseholders())
-            self._found += [f"{what} is held by {who}, who has no lease" for who, what in holders.items() if who not in leases]
+            self._found += [
+                f"{what} is held by {who}, who has no lease" for who, what in holders.items() if who not in leases
+            ]

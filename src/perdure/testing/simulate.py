@@ -1,4 +1,4 @@
-"""`python -m perdure.testing.simulate`: simulates many seeds in all processors, prints those that failed and how to replay one.
+"""`python -m perdure.testing.simulate`: simulates many seeds, prints those that failed and how to replay one.
 
     python -m perdure.testing.simulate --seeds 500        seeds 0 to 499
     python -m perdure.testing.simulate --first 1000 --seeds 500
@@ -42,7 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--first", type=int, default=0, help="the first of them (default: %(default)s)")
     parser.add_argument("--seed", type=int, help="only this one")
     parser.add_argument("--processes", type=int, help="how many work at once (default: one a processor)")
-    parser.add_argument("-v", "--verbose", action="store_true", help="tell the story of each failed seed, and of --seed")
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="tell the story of each failed seed, and of --seed"
+    )
     options = parser.parse_args(arguments)
     if options.seed is not None:
         report = simulate(options.seed)
@@ -75,7 +77,9 @@ def _simulate_many(seeds: Sequence[int], options: argparse.Namespace) -> int:
     never = [what for what in RARE if not counts[what]]
     if never:
         print(f"never reached: {', '.join(never)}")
-    print(f"{done_count} seeds in {seconds:.1f} s ({done_count / seconds:.1f} a second), {len(failed)} failed: {failed}")
+    print(
+        f"{done_count} seeds in {seconds:.1f} s ({done_count / seconds:.1f} a second), {len(failed)} failed: {failed}"
+    )
     return int(bool(failed))
 
 
@@ -84,7 +88,7 @@ def print_report(report: SeedReport) -> None:
     if report.clean:
         print(f"seed {report.seed}: clean")
         return
-    print(f"seed {report.seed}: {len(report.violations)} violations; python -m perdure.testing.simulate --seed {report.seed} -v")
+    print(f"seed {report.seed}: {len(report.violations)} violations; replay it with --seed {report.seed} -v")
     for text in report.violations:
         print(f"    {text}")
 

@@ -1,4 +1,6 @@
-"""The verdict on a simulated world after its end: what every run owed, what clients were told, what activities really did."""
+"""The verdict on a simulated world after its end: what runs owed, what clients were told, what activities did."""
+
+from itertools import pairwise
 
 import msgspec
 
@@ -108,7 +110,7 @@ class _Verdict:
             msgspec.json.decode(message.payload.data)
             for turn in turns
             for message in turn.inputs
-            if isinstance(message, Signaled)
+            if isinstance(message, Signaled) and message.payload.data != b'"poison"'
         ]
         if numbers != list(range(len(numbers))):
             self._found.append(f"{name} heard the signals {numbers}")
@@ -139,7 +141,7 @@ class _Verdict:
 
     def _check_executions(self, key: str, executions: list[Execution]) -> None:
         """One execution follows another only where the first one failed, or where its worker had lost its lease."""
-        for before, after in zip(executions, executions[1:], strict=False):
+        for before, after in pairwise(executions):
             # The later one may itself be a zombie's, which heard late that it may begin.
             lost = any(self._lost_by(each.worker, after.from_ms) for each in (before, after))
             if before.returned and not lost:

@@ -1,13 +1,14 @@
 """Virtual time: event loops that share one clock, which jumps to the next timer as soon as nothing is ready.
 
-One `VirtualTime` drives any number of `VirtualLoop`s in one thread, each of which stands for a process: it can stand still
-(its callbacks wait) or be gone (its callbacks never run, nor does any clean-up). The same calls give the same order of
-callbacks. It refuses everything that reaches outside: sockets, threads, executors.
+One `VirtualTime` drives any number of `VirtualLoop`s in one thread, each of which stands for a process: it can stand
+still (its callbacks wait) or be gone (its callbacks never run, nor does any clean-up). The same calls give the same
+order of callbacks. It refuses everything that reaches outside: sockets, threads, executors.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
+from contextlib import suppress
 from contextvars import Context
 from heapq import heappop, heappush
 from random import Random
@@ -24,8 +25,8 @@ CALLBACKS_MAX = 400_000
 CLOSINGS_MAX = 100
 """How often a coroutine that refuses to end is closed again."""
 
-_set_running_loop = asyncio._set_running_loop  # pyright: ignore[reportPrivateUsage, reportUnknownMemberType, reportAttributeAccessIssue]
-_get_running_loop = asyncio._get_running_loop  # pyright: ignore[reportPrivateUsage, reportUnknownMemberType, reportAttributeAccessIssue]
+_set_running_loop = asyncio._set_running_loop
+_get_running_loop = asyncio._get_running_loop
 
 
 class StandstillError(Exception):
@@ -79,14 +80,14 @@ class VirtualTime:
         count = self.callbacks_count
         while ready:
             handle = ready.popleft()
-            if handle._cancelled:  # type: ignore # the private half of Handle, as in asyncio's own loops
+            if handle._cancelled:
                 continue
-            loop: VirtualLoop = handle._loop  # type: ignore # as above
+            loop: VirtualLoop = handle._loop
             if loop.stopped:
                 loop.keep(handle)
                 continue
             _set_running_loop(loop)
-            handle._run()  # type: ignore # as above
+            handle._run()
             count += 1
             if count > CALLBACKS_MAX:
                 raise StandstillError(f"{count} callbacks have run at {self.now_s:.3f} s, the last was {handle!r}")
@@ -169,7 +170,9 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             self.shared.add(handle)
         return handle
 
-    def call_soon_threadsafe(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:
+    def call_soon_threadsafe(
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
         return self.call_soon(callback, *args, context=context)
 
     def call_later(
@@ -191,7 +194,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def create_future(self) -> "asyncio.Future[Any]":
         return asyncio.Future(loop=self)
 
-    def create_task(  # pyright: ignore[reportIncompatibleMethodOverride]
+    def create_task(
         self, coro: Generator[Any, None, T] | Coroutine[Any, Any, T], *, name: object = None, **options: Any
     ) -> "asyncio.Task[T]":
         return asyncio.Task(coro, loop=self, name=None if name is None else str(name), **options)
@@ -218,14 +221,14 @@ def _is_open(task: "asyncio.Task[Any]") -> bool:
 
 
 def _close(task: "asyncio.Task[Any]") -> None:
-    task._log_destroy_pending = False  # type: ignore # as asyncio.gather does; the task is dropped on purpose
+    # As asyncio.gather does: the task is dropped on purpose.
+    task._log_destroy_pending = False  # pyright: ignore[reportAttributeAccessIssue]
     coro = task.get_coro()
     assert coro is not None
     for _ in range(CLOSINGS_MAX):
-        try:
+        # Whatever clean-up raises in a process that is gone, nobody hears it.
+        with suppress(BaseException):
             coro.close()
-        except BaseException:  # noqa: S110 # whatever clean-up raises in a process that is gone, nobody hears it
-            pass
         if not _is_open(task):
             return
     raise AssertionError(f"{task!r} refuses to end")

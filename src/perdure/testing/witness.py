@@ -1,4 +1,4 @@
-"""A store that watches: it sees what really reaches the store, counts what is rare, and checks each commit as it happens.
+"""A store that watches: it sees what really reaches the store, counts what is rare, checks each commit as it happens.
 
 It stands between the faults and the store, so that it knows more than any worker or client does.
 """
@@ -56,7 +56,8 @@ RARE = (
     "lease expired",
     "lease lost",
     "lease released",
-    "park",
+    "park for UndecodablePayload",
+    "park for UnregisteredActivity",
     "quarantine",
     "retry",
     "run unparked",
@@ -174,7 +175,8 @@ class Witness(StoreWrapper):
 
     async def park(self, worker: WorkerId, parks: Sequence[Park]) -> None:
         await self.inner.park(worker, parks)
-        self.counts["park"] += len(parks)
+        for park in parks:
+            self.counts[f"park for {codec.failures.decode(park.failure).type}"] += 1
 
     async def finish(self, worker: WorkerId, finishes: Sequence[Finish]) -> Sequence[bool]:
         answers = await self.inner.finish(worker, finishes)

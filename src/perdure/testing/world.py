@@ -1,7 +1,7 @@
 """A simulated world: its shape drawn from a seed, its processes with their clocks and their ways to the one store.
 
-The real `Worker`, `Engine` and store live in it; only loop, clock and chance are replaced. What happens in it is decided
-in `director`.
+The real `Worker`, `Engine` and store live in it; only loop, clock and chance are replaced. What happens in it is
+decided in `director`.
 """
 
 import asyncio
@@ -73,7 +73,7 @@ def draw_shape(random: Random) -> Shape:
         safety_ms=random.randint(2_000, 30_000),
         rates=rates if worst else calm,
         calm_rates=calm,
-        chaos_ms=random.choice((0, 1_500, 4_000, 12_000)),
+        chaos_ms=random.choice((0, 700, 1_500, 4_000, 12_000)),
         skew_ms_max=random.choice((0.0, 0.9, 200.0, lease_ms / 3)),
         options=WorkerOptions(
             queues=(QUEUE,),
@@ -193,9 +193,7 @@ class World:
         self.time = VirtualTime()
         self.network = VirtualLoop(self.time, "network")
         self.director = VirtualLoop(self.time, "director")
-        self.witness = Witness(
-            make_store(), lambda: self.time.now_ms, early_ms_max=lambda: self.shape.skew_ms_max + 1
-        )
+        self.witness = Witness(make_store(), lambda: self.time.now_ms, early_ms_max=lambda: self.shape.skew_ms_max + 1)
         self.registry = registry()
         self.rates = self.shape.rates
         self.ledger: Ledger = new_ledger(self._worker_of)

@@ -57,7 +57,7 @@ class WorkerOptions(msgspec.Struct, frozen=True):
     queues: tuple[str, ...] = ("default",)
     runs_max: int = 1_000
     """Runs that take turns at the same time; sleeping ones do not count."""
-    cache_size: int = 1_000
+    cache_size: int = 500
     """Idle live runs kept in memory."""
     lease_ms: int = 10_000
     """How long others wait for a silent worker."""

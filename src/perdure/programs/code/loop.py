@@ -10,9 +10,10 @@ import math
 import weakref
 from asyncio import CancelledError, Future, InvalidStateError, Queue, QueueEmpty, tasks
 from collections.abc import Callable, Coroutine, Generator, Mapping
+from contextlib import suppress
 from contextvars import Context, copy_context
 from random import Random
-from typing import Any, NoReturn, Protocol, TypeAlias
+from typing import Any, NoReturn, Protocol, TypeAlias, cast
 
 import msgspec
 
@@ -25,6 +26,7 @@ __all__ = [
     "Host",
     "InvalidStateError",
     "LoopTask",
+    "NOBODY",
     "Queue",
     "QueueEmpty",
     "RunStopped",
@@ -50,6 +52,19 @@ LoopTask: TypeAlias = "asyncio.Task[Any]"
 
 class RunStopped(BaseException):
     """The run takes no more commands: it is being let go of, or it is parked. Not for users to catch."""
+
+
+class _Nobody:
+    """The host of a loop whose run was let go of."""
+
+    replaying = True
+    at_ms = 0
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise RunStopped
+
+
+NOBODY: Any = _Nobody()
 
 
 class Host(Protocol):
@@ -269,6 +284,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         while self.open_tasks:
             task = self.open_tasks.pop()
             close_coroutine(task.get_coro())
+            _unwind(task)
         self._ready = []
 
     # asyncio.AbstractEventLoop: what a workflow may use
@@ -374,6 +390,15 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
 
 def _keep_silent(task: LoopTask) -> None:
     task._log_traceback = False
+
+
+def _unwind(task: LoopTask) -> None:
+    """Part a task and the future that it waits for: else only the garbage collector would find them."""
+    waiter: Any = getattr(task, "_fut_waiter", None)
+    if waiter is not None:
+        with suppress(RunStopped):
+            # Not the future's own method: that of `gather` would go on to cancel others.
+            cast(Any, Future).cancel(waiter)
 
 
 def close_coroutine(coro: Any) -> None:

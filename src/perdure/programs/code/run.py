@@ -30,6 +30,7 @@ from perdure.core.turn import Turn
 from perdure.programs.code import calls, replay
 from perdure.programs.code.asyncgens import watch as watch_async_generators
 from perdure.programs.code.loop import (
+    NOBODY,
     Future,
     LoopTask,
     Queue,
@@ -153,6 +154,8 @@ class CodeRun:
         """See `ProgramRun`."""
         self._abandon()
         self.queries = self.channels = self.main = self.history = None
+        # Without this the run and its loop would wait for the garbage collector, thousands of them at a time.
+        self.loop.host = NOBODY
 
     # A turn
 

@@ -51,7 +51,7 @@ def _connect(path: Path, prepare: Callable[[sqlite3.Connection, Path], None]) ->
 
 
 def _prepare_reading(connection: sqlite3.Connection, _: Path) -> None:
-    connection.execute("pragma cache_size = -16384")
+    connection.execute("pragma cache_size = -4096")
     connection.execute("pragma query_only = on")
 
 
@@ -60,7 +60,7 @@ def _prepare_writing(connection: sqlite3.Connection, path: Path) -> None:
     if found != "wal":
         raise StoreUnavailable(store=str(path), reason=f"its file system allows no write-ahead log ({found})")
     connection.execute("pragma synchronous = full")
-    connection.execute("pragma cache_size = -65536")
+    connection.execute("pragma cache_size = -4096")
     connection.execute("pragma secure_delete = off")
     connection.execute(f"pragma wal_autocheckpoint = {WAL_PAGES}")
     connection.execute(f"pragma journal_size_limit = {WAL_BYTES_KEPT}")

@@ -49,7 +49,6 @@ def insert_runs(db: Database, rows: Sequence[tuple[NewRun, int | None]]) -> dict
         inserted = set(db.values("runs_since", last))
         keys = {row[0].run_id: key for key, row in enumerate(rows, last + 1) if key in inserted}
     db.remember_keys(keys)
-    db.changed = True
     return keys
 
 

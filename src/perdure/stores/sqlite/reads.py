@@ -50,9 +50,11 @@ def read_turns(db: Database, wants: Sequence[tuple[RunId, int]], limit: int) -> 
     """See `Store.read_turns`."""
     keys = db.keys_of([run_id for run_id, _ in wants])
     asked = {(keys.get(run_id, 0), after): (after + 1, after + limit) for run_id, after in wants}
-    found = turns(db, [(key, *numbers) for (key, _), numbers in asked.items()])
+    by_run: dict[int, list[tuple[int, bytes]]] = {}
+    for (key, number), data in turns(db, [(key, *numbers) for (key, _), numbers in asked.items()]).items():
+        by_run.setdefault(key, []).append((number, data))
     return [
-        [found[key, number] for number in range(after + 1, after + limit + 1) if (key, number) in found]
+        [data for number, data in sorted(by_run.get(key, ())) if after < number <= after + limit]
         for key, after in [(keys.get(run_id, 0), after) for run_id, after in wants]
     ]
 

@@ -93,7 +93,8 @@ class SqliteStore:
 
     async def wait(self, seen: int, timeout_ms: int) -> int:
         """See `Store.wait`; other processes' writes are seen within `POLL_MS`."""
-        self._writer.nudge()
+        if not self._changes.awaited:
+            self._writer.nudge()
         return await self._changes.wait(seen, timeout_ms)
 
     # Reading
