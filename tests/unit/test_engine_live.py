@@ -281,6 +281,14 @@ def test_the_time_of_a_run_never_goes_back() -> None:
     assert [turn.number for turn in turns] == [2, 3, 4]
 
 
+def test_a_timer_is_never_early_by_the_time_of_the_run() -> None:
+    live = live_run(timer(1, due_at_ms=AT_MS + 1_000))
+
+    turn = live.take_turn(AT_MS + 5, [timer_fired(1)])
+
+    assert turn.at_ms == AT_MS + 1_000
+
+
 def test_turns_are_recalled_by_the_program_in_order() -> None:
     program = ScriptedRun(asking())
     live = LiveRun(RUN_ID, WORKFLOW_ID, program)

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from perdure.core.failure import ActivityError
-from perdure.core.ids import WorkerId
+from perdure.core.ids import WorkerId, WorkflowId
 from perdure.core.store import SUSPECT_DEATHS
 from perdure.engine.attempts import DEATHS_MAX
 from perdure.testing.virtual import VirtualLoop
@@ -130,6 +130,34 @@ async def test_a_suspect_leaves_room_for_those_that_are_none() -> None:
         assert bombs.crowds[-1] == 1 + 3
         await _next(place, 9)
         assert await place.result(run_id) == 3
+
+
+@in_virtual_time
+async def test_a_suspect_that_is_dropped_makes_way_for_the_next_one() -> None:
+    async with yard() as place:
+        bombs = Bombs(place)
+
+        async def bombing() -> None:
+            await bombs.bomb()
+
+        workflow = place.workflow(bombing)
+        runs = {await place.start(workflow, id=id): id for id in ("first", "second")}
+        for number in range(SUSPECT_DEATHS):
+            process = await _next(place, number)
+            await until(lambda process=process: process.loop.dead, within_s=60)
+        last = await _next(place, SUSPECT_DEATHS)
+        await asyncio.sleep(0.5)
+        (tried,) = [
+            run_id
+            for run_id in runs
+            if [each.worker for each in (await place.store.read_waiting(run_id)).attempts] != [None]
+        ]
+        exploded_count = len(bombs.exploded)
+
+        await last.ask(lambda engine: engine.terminate(WorkflowId(runs[tried]), tried, "on purpose"))
+        await until(lambda: len(bombs.exploded) > exploded_count, within_s=30)
+
+        assert bombs.exploded[-1] == f"worker{SUSPECT_DEATHS}"
 
 
 @pytest.mark.parametrize("attempts_max", [1, 2])

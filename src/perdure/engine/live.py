@@ -207,7 +207,12 @@ class LiveRun:
         at_ms = max(now_ms, self.at_ms)
         outputs: tuple[Command, ...]
         for message in messages:
-            if type(message) is TerminateRequested:
+            if type(message) is TimerFired:
+                timer = self.open.calls[message.call_id]
+                assert type(timer) is StartTimer
+                # The clock may have gone back since it said that the timer was due.
+                at_ms = max(at_ms, timer.due_at_ms)
+            elif type(message) is TerminateRequested:
                 messages = [*(each for each in messages if isinstance(each, Started)), message]
                 outputs = (TerminateRun(message.reason),)
                 break

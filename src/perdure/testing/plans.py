@@ -255,7 +255,7 @@ class PlanMaker:
         return Call(self.plan(key, depth=depth + 1))
 
     def _spawn(self, key: str, depth: int) -> Spawn:
-        own = self._random.choice((None, self._random.choice(self._shared_ids)))
+        own = self._random.choice((None, *self._shared_ids))
         return Spawn(self.plan(key, depth=depth + 1), own, self._random.choice(list(ParentClosePolicy)).value)
 
 

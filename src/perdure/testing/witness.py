@@ -48,7 +48,6 @@ RARE = (
     "commit repeated",
     "create repeated",
     "create refused",
-    "delivery to a closed run",
     "duplicate dropped",
     "heartbeat timeout",
     "history read from its start",
