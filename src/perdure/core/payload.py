@@ -45,11 +45,16 @@ def to_payload(value: object, *, what: str = "value") -> Payload:
 
 
 def _has_non_finite(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(map(_has_non_finite, cast(dict[Any, Any], value).values()))
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return any(map(_has_non_finite, cast(list[Any], value)))
-    return isinstance(value, float) and not isfinite(value)
+    waiting: list[Any] = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, dict):
+            waiting.extend(cast(dict[Any, Any], each).values())
+        elif isinstance(each, (list, tuple, set, frozenset)):
+            waiting.extend(cast(list[Any], each))
+        elif isinstance(each, float) and not isfinite(each):
+            return True
+    return False
 
 
 def to_payloads(values: Sequence[object], *, what: str = "argument") -> tuple[Payload, ...]:
