@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from perdure import workflow
 from perdure.core.failure import ActivityError
 from perdure.core.ids import WorkerId, WorkflowId
 from perdure.core.store import SUSPECT_DEATHS
@@ -11,7 +12,7 @@ from perdure.engine.attempts import DEATHS_MAX
 from perdure.testing.virtual import VirtualLoop
 from perdure.worker.identity import new_worker_id
 from tests.unit.virtual_time import in_virtual_time, settle, virtual_loop
-from tests.unit.worker_world import Process, Yard, until, yard
+from tests.unit.worker_world import Naps, Process, Yard, until, yard
 
 INNOCENT_COUNT = 4
 
@@ -135,29 +136,31 @@ async def test_a_suspect_leaves_room_for_those_that_are_none() -> None:
 @in_virtual_time
 async def test_a_suspect_that_is_dropped_makes_way_for_the_next_one() -> None:
     async with yard() as place:
-        bombs = Bombs(place)
+        naps = Naps(place)
 
-        async def bombing() -> None:
-            await bombs.bomb()
+        async def napping(ms: int) -> None:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(naps.activity(ms))
+                await workflow.channel("more").receive()
+                group.create_task(naps.activity(7_000))
 
-        workflow = place.workflow(bombing)
-        runs = {await place.start(workflow, id=id): id for id in ("first", "second")}
+        first, second, third = 10_000, 10_001, 10_002
+        definition = place.workflow(napping)
+        runs = [await place.start(definition, ms, id=f"{ms}") for ms in (first, second, third)]
         for number in range(SUSPECT_DEATHS):
             process = await _next(place, number)
-            await until(lambda process=process: process.loop.dead, within_s=60)
+            await until(lambda number=number: len(naps.begun) == 3 * (number + 1), within_s=60)
+            process.loop.crash()
         last = await _next(place, SUSPECT_DEATHS)
-        await asyncio.sleep(0.5)
-        (tried,) = [
-            run_id
-            for run_id in runs
-            if [each.worker for each in (await place.store.read_waiting(run_id)).attempts] != [None]
-        ]
-        exploded_count = len(bombs.exploded)
+        # The second one is suspected while its run is held here, and goes with its run.
+        await asyncio.sleep(8)
+        await place.signal(f"{second}", "more")
+        await until(lambda: naps.begun[-1] == second, within_s=60)
 
-        await last.ask(lambda engine: engine.terminate(WorkflowId(runs[tried]), tried, "on purpose"))
-        await until(lambda: len(bombs.exploded) > exploded_count, within_s=30)
+        await last.ask(lambda engine: engine.terminate(WorkflowId(f"{second}"), runs[1], "on purpose"))
 
-        assert bombs.exploded[-1] == f"worker{SUSPECT_DEATHS}"
+        await until(lambda: naps.begun[-1] == third, within_s=60)
+        assert naps.ended == [first]
 
 
 @pytest.mark.parametrize("attempts_max", [1, 2])

@@ -6,6 +6,7 @@ The ledger is outside the engine, as the world is: it knows of every execution, 
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -267,8 +268,9 @@ async def simulated(plan: Plan) -> list[Any]:
 _simulated: Workflow[[Plan], list[Any]] = Workflow(simulated, name=WORKFLOW)
 
 
+@cache
 def registry() -> Registry:
-    """Everything that a simulated worker knows."""
+    """Everything that a simulated worker knows: the same for all of a process, since it is looked through at length."""
     made = Registry()
     made.add_activity(_work)
     made.add_activity(_beats)
