@@ -17,7 +17,7 @@ from perdure.core.command import (
 )
 from perdure.core.errors import NotInWorkflow, UndecodablePayload, UnregisteredActivity
 from perdure.core.failure import ActivityError, ActivityTimeout, ApplicationError, cancelled
-from perdure.core.message import ActivityClosed, Cancelled, Resumed
+from perdure.core.message import ActivityClosed, Cancelled, CancelRequested, Completed, Resumed
 from perdure.core.payload import to_payload
 from perdure.core.policy import TimeoutKind
 from perdure.programs.code.definition import Activity
@@ -334,3 +334,24 @@ def test_timers_and_activities_share_one_count() -> None:
         await asyncio.gather(asyncio.sleep(1), echo(1), asyncio.sleep(2))
 
     assert Driver(flow, echo).start()[::2] == [StartTimer(1, START_MS + 1_000), StartTimer(3, START_MS + 2_000)]
+
+
+def test_a_cancellation_that_is_sent_again_does_not_interrupt_the_clean_up_of_the_first() -> None:
+    async def tidy(what: str) -> str:
+        return what
+
+    clean: Activity[..., str] = Activity(tidy)
+
+    async def flow() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await clean("room")
+
+    driver = Driver(flow, clean)
+    driver.start()
+
+    asked = driver.step(cancel("stop"))
+    assert [type(each) for each in asked] == [RunActivity]
+    assert driver.step(CancelRequested("stop", "x2")) == []
+    assert driver.step(ActivityClosed(1, Completed(to_payload("done")))) == [CancelRun(cancelled("stop"))]
