@@ -218,7 +218,8 @@ class Witness(StoreWrapper):
 
     def _took_back(self, worker: WorkerId, *, died: bool) -> None:
         self._leases.pop(worker, None)
-        self.lost[worker] = self._now_ms()
+        # A registration that lands late gives a lost id a lease again; what counts is when it was lost first.
+        self.lost.setdefault(worker, self._now_ms())
         self.deaths_count += died
 
     async def release(self, worker: WorkerId, *, died: bool) -> None:
