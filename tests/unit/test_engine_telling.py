@@ -136,7 +136,7 @@ async def test_a_run_that_never_started_is_terminated_without_its_code() -> None
 
     record = await office.engine.find(ORDER)
     assert record.status is RunStatus.TERMINATED
-    assert await office.engine.outcome(record) == Terminated("by an operator")
+    assert await office.engine.wait(record.run_id) == Terminated("by an operator")
     (turn,) = [turn async for turn in office.engine.turns(run_id)]
     assert turn.inputs == (Started("scripted", ORDER, "default", ()), TerminateRequested("by an operator"))
     assert await office.inbox(run_id) == []

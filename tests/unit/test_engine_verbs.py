@@ -166,7 +166,7 @@ async def test_a_closed_run_waits_for_nothing() -> None:
 
     assert (description.activities, description.timers, description.children) == ((), (), ())
     assert description.waiting.messages == description.waiting.attempts == ()
-    assert await office.engine.outcome(description.record) == Completed(NULL)
+    assert await office.engine.wait(description.record.run_id) == Completed(NULL)
 
 
 @in_virtual_time

@@ -30,7 +30,7 @@ from perdure.core.program import Program
 from perdure.core.store import Delivery, NewRun, RunFilter, RunRecord, RunStatus, Store, Waiting
 from perdure.core.turn import Turn
 from perdure.engine.clock import Clock
-from perdure.engine.closings import Closings, read_outcome
+from perdure.engine.closings import Closings
 from perdure.engine.commit import outcome_of, to_commit
 from perdure.engine.live import LiveRun, OpenCalls
 
@@ -262,10 +262,6 @@ class Engine:
             if not any(each.visible_at_ms <= now_ms for each in waiting.messages):
                 return
             seen = await self.store.wait(seen, 20)
-
-    async def outcome(self, record: RunRecord) -> Outcome:
-        """The outcome of a closed run."""
-        return await read_outcome(self.store, record)
 
     async def stop(self) -> None:
         """Let go of everything but the store."""

@@ -8,6 +8,7 @@ import queue
 import sqlite3
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from enum import Enum
 from pathlib import Path
@@ -44,7 +45,7 @@ class _Answer(NamedTuple):
     error: BaseException | None
 
 
-class VerbThread:
+class VerbThread(ABC):
     """A thread with a connection of its own; subclasses connect it and answer groups of verbs."""
 
     def __init__(self, path: Path, name: str) -> None:
@@ -81,19 +82,19 @@ class VerbThread:
             self._asked.put(_Asked(verb, future, loop))
         return await future
 
+    @abstractmethod
     def connect(self) -> sqlite3.Connection:
         """A connection; may wait for other processes."""
-        raise NotImplementedError
 
+    @abstractmethod
     def answer(self, db: Database, group: Sequence[_Asked]) -> list[_Answer]:
         """Do the verbs."""
-        raise NotImplementedError
 
     def pause_s(self) -> float | None:
         """How long to wait for verbs before `rest`; None for ever."""
         return None
 
-    def rest(self, db: Database) -> None:
+    def rest(self, db: Database) -> None:  # noqa: B027 # optional: the reader has nothing to do then
         """Called after every group and every pause."""
 
     def _live(self, ready: asyncio.Future[Any], loop: asyncio.AbstractEventLoop) -> None:
