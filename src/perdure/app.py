@@ -23,13 +23,13 @@ from perdure.core.message import Query, Started
 from perdure.core.payload import Payload, from_payload, to_payloads
 from perdure.core.store import RunFilter, RunStatus
 from perdure.description import RunSummary, summarize
-from perdure.engine.clock import SystemClock
+from perdure.engine.clock import Clock, SystemClock
 from perdure.engine.engine import Engine
 from perdure.handle import Handle
 from perdure.programs.code.definition import Activity, Workflow
 from perdure.programs.code.options import COUNT_MAX, ActivityKeywords, Duration, duration_ms
 from perdure.programs.code.program import CodeProgram
-from perdure.runtime import Runtime
+from perdure.runtime import AnyRuntime, Runtime
 from perdure.stores import store_for
 from perdure.worker.activities import ActivityLimits
 from perdure.worker.processes import check_importable, in_child
@@ -78,7 +78,7 @@ class Perdure:
         self.queue = checked_id("queue", queue)
         self._store = store_for(url)
         self._registry = Registry()
-        self._clock = SystemClock()
+        self._clock: Clock = SystemClock()
         cpus = os.cpu_count() or 1
         limits = ActivityLimits(
             activities_max=_checked_count("activities_max", activities_max),
@@ -92,7 +92,7 @@ class Perdure:
             lease_ms=duration_ms("lease", lease),
             limits=limits,
         )
-        self._runtime: Runtime | None = None
+        self._runtime: AnyRuntime | None = None
 
     def use_store(self, url: str) -> None:
         """Use another store than the one named at first; only while the app is not running."""
@@ -160,7 +160,7 @@ class Perdure:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._leave()
+        await self.leave()
 
     @asynccontextmanager
     async def client(self) -> "AsyncGenerator[Perdure]":
@@ -169,9 +169,13 @@ class Perdure:
         try:
             yield self
         finally:
-            await self._leave()
+            await self.leave()
 
     async def _enter(self, options: WorkerOptions | None) -> None:
+        await self.enter_on(lambda: Runtime(self._store, self._registry, options))
+
+    async def enter_on(self, make: Callable[[], AnyRuntime]) -> None:
+        """Run on a runtime of the caller's making, such as a test's; `leave` ends it."""
         if self._runtime is not None:
             raise InvalidOption(name="app", value=self.url, fact="is running already", remedy="enter it once a process")
         if in_child():
@@ -180,15 +184,15 @@ class Perdure:
                 name="app", value=self.url, fact=fact, remedy="start it under `if __name__ == '__main__':`"
             )
         self._registry.make_programs()
-        runtime = Runtime(self._store, self._registry, options)
-        self._runtime = runtime
+        runtime = self._runtime = make()
         try:
             await runtime.start()
         except BaseException:  # whatever it was, the app is not running
             self._runtime = None
             raise
 
-    async def _leave(self) -> None:
+    async def leave(self) -> None:
+        """Stop the runtime that the app runs on, if it runs."""
         runtime, self._runtime = self._runtime, None
         if runtime is not None:
             await runtime.stop()
@@ -370,6 +374,16 @@ class Perdure:
         """What is registered."""
         return self._registry
 
+    @property
+    def options(self) -> WorkerOptions:
+        """What its worker takes on."""
+        return self._options
+
+    @property
+    def clock(self) -> Clock:
+        """Time and ids: the runtime's, while the app is running."""
+        return self._clock if self._runtime is None else self._runtime.clock
+
     def knows(self, workflow: "Workflow[..., Any]") -> bool:
         """Whether the workflow is registered here."""
         program = self._registry.program(workflow.name)
@@ -377,7 +391,7 @@ class Perdure:
 
     def new_id(self) -> str:
         """A fresh id."""
-        return self._clock.new_id()
+        return self.clock.new_id()
 
     async def call(self, verb: Callable[[Engine], Awaitable[T]]) -> T:
         """The answer of a verb of the engine. Raises `EngineStopped` if the app is not running."""

@@ -1,7 +1,6 @@
 """A handle on one run: its result, and what can be told and asked."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from perdure.core.errors import WorkflowCancelled, WorkflowFailed, WorkflowTerminated
@@ -9,7 +8,7 @@ from perdure.core.failure import Failure, to_exception
 from perdure.core.ids import RunId, WorkflowId, checked_id
 from perdure.core.message import Cancelled, Completed, Failed, Outcome, Query, Signaled, Terminated
 from perdure.core.payload import Payload, from_payload, to_payload, to_payloads
-from perdure.description import RunDescription, describe
+from perdure.description import RunDescription, describe, moment
 from perdure.engine.history import HistoryEvent, flatten
 from perdure.programs.code.definition import Signal
 
@@ -115,7 +114,8 @@ class Handle(Generic[R]):
     async def describe(self) -> RunDescription:
         """The run's state, and what it waits for."""
         return describe(
-            await self._app.call(lambda engine: engine.describe(self.workflow_id, self.run_id)), datetime.now(UTC)
+            await self._app.call(lambda engine: engine.describe(self.workflow_id, self.run_id)),
+            moment(self._app.clock.now_ms()),
         )
 
     async def history(self) -> list[HistoryEvent]:

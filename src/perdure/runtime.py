@@ -6,11 +6,11 @@ import contextlib
 import gc
 import threading
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from perdure.core.errors import EngineStopped
 from perdure.core.store import Store
-from perdure.engine.clock import SystemClock
+from perdure.engine.clock import Clock, SystemClock
 from perdure.engine.engine import Engine
 from perdure.worker.identity import new_worker_id
 from perdure.worker.mailbox import Mailbox
@@ -29,6 +29,27 @@ Source: docs/decisions/0006-the-collector-looks-less-often.md.
 """
 
 
+class AnyRuntime(Protocol):
+    """What an app runs on while it is entered."""
+
+    @property
+    def clock(self) -> Clock:
+        """Time and ids of everything that runs on it."""
+        ...
+
+    async def start(self) -> None:
+        """Return when the verbs can be called, and the worker, if any, works."""
+        ...
+
+    async def stop(self) -> None:
+        """Drain, give back, and let go of the store."""
+        ...
+
+    async def call(self, verb: Callable[[Engine], Awaitable[T]]) -> T:
+        """The answer of a verb of the engine. Raises `EngineStopped` after `stop`."""
+        ...
+
+
 class Runtime:
     """A store, an engine and, where asked for, a worker, running in a thread of their own for one user loop."""
 
@@ -37,7 +58,7 @@ class Runtime:
         self._store = store
         self._registry = registry
         self._options = options
-        self._clock = SystemClock()
+        self.clock: Clock = SystemClock()
         self._user_loop = asyncio.get_running_loop()
         self._to_user = Mailbox(self._user_loop)
         self._to_user.bind()
@@ -48,7 +69,7 @@ class Runtime:
         self._to_engine: Mailbox | None = None
         self._thread = threading.Thread(target=self._run_thread, name="perdure-engine", daemon=True)
         self._tasks: set[asyncio.Task[Any]] = set()
-        self.engine = Engine(store, self._clock)
+        self.engine = Engine(store, self.clock)
 
     async def start(self) -> None:
         """Return when the store is open and the worker works. Raises what kept it from that."""
@@ -147,7 +168,7 @@ class Runtime:
         assert self._to_engine is not None
         worker = Worker(
             self._store,
-            self._clock,
+            self.clock,
             self._registry,
             options=self._options,
             user=self._to_user,

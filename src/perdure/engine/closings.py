@@ -42,6 +42,10 @@ class Closings:
         self._asked: list[RunId] = []
         self._looking: asyncio.Task[None] | None = None
 
+    def watches(self, task: "asyncio.Task[None] | None") -> bool:
+        """Whether a task only keeps watch here: it finds what the short way has missed."""
+        return task is not None and task is self._watcher
+
     def closed(self, run_id: RunId, outcome: Outcome) -> None:
         """A run closed, durably."""
         for waiter in self._waiters.pop(run_id, ()):

@@ -36,7 +36,9 @@ class StandstillError(Exception):
 class VirtualTime:
     """The shared clock and the one queue of callbacks."""
 
-    def __init__(self) -> None:
+    def __init__(self, start_ms: int = START_MS) -> None:
+        """It begins at `start_ms`, in milliseconds since 1970."""
+        self.start_ms = start_ms
         self.now_s = 0.0
         """Seconds since the start."""
         self.errors: list[dict[str, Any]] = []
@@ -50,7 +52,7 @@ class VirtualTime:
     def now_ms(self) -> int:
         """The true moment, in milliseconds since 1970."""
         # Rounded to microseconds first: a sum of float seconds may fall just short of its millisecond.
-        return START_MS + round(self.now_s * 1_000_000) // 1_000
+        return self.start_ms + round(self.now_s * 1_000_000) // 1_000
 
     def add(self, handle: asyncio.Handle) -> None:
         """Run a callback after those that are ready."""
@@ -68,14 +70,15 @@ class VirtualTime:
         task = loop.create_task(main)
         try:
             while not task.done():
-                self._run_ready()
+                self.run_ready()
                 if not task.done():
-                    self._pass_time()
+                    self.pass_time()
         finally:
             _set_running_loop(None)
         return task.result()
 
-    def _run_ready(self) -> None:
+    def run_ready(self) -> None:
+        """Run what is ready, and what becomes ready by it. Raises `StandstillError` if that never ends."""
         ready = self._ready
         count = self.callbacks_count
         while ready:
@@ -93,7 +96,8 @@ class VirtualTime:
                 raise StandstillError(f"{count} callbacks have run at {self.now_s:.3f} s, the last was {handle!r}")
         self.callbacks_count = count
 
-    def _pass_time(self) -> None:
+    def pass_time(self) -> None:
+        """Make ready what is due next. Raises `StandstillError` if nothing is."""
         timers = self._timers
         while timers and timers[0][2].cancelled():
             heappop(timers)
@@ -173,6 +177,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def call_soon_threadsafe(
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.Handle:
+        """In one thread there is no difference."""
         return self.call_soon(callback, *args, context=context)
 
     def call_later(
@@ -245,7 +250,7 @@ class VirtualClock:
 
     def now_ms(self) -> int:
         """The moment as this clock sees it."""
-        return START_MS + round(self._shared.now_s * 1_000_000 + self.skew_ms * 1_000) // 1_000
+        return self._shared.start_ms + round(self._shared.now_s * 1_000_000 + self.skew_ms * 1_000) // 1_000
 
     def new_run_id(self) -> RunId:
         """A UUIDv7."""

@@ -280,6 +280,11 @@ class ActivityRunner:
         return len(self._held)
 
     @property
+    def busy_count(self) -> int:
+        """How many attempts' code runs, waited for or not."""
+        return sum(room.busy_count for room in self._rooms)
+
+    @property
     def deadlines_count(self) -> int:
         """How many deadlines are kept in memory, those of ended attempts included."""
         return len(self._deadlines)

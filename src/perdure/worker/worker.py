@@ -124,6 +124,7 @@ class Worker:
                 logger.info("taking over from %s, whose process is gone", other)
                 await promptly(self._store, lambda other=other: self._store.release(other, died=True))
         await self._register()
+        # The first one makes runs go on; the others only keep watch (see `watches`).
         loops = (self._claim_loop, self._news_loop, self._lease_loop)
         self._loops = [asyncio.create_task(self._for_ever(loop)) for loop in loops]
 
@@ -187,6 +188,17 @@ class Worker:
         logger.critical("internal error; the worker starts over", exc_info=error)
         if not self._stopping and not self._starting_over:
             self._spawn(self._start_over())
+
+    # For those who ask whether anything is going on
+
+    @property
+    def busy_count(self) -> int:
+        """How many activities' code runs here, waited for or not."""
+        return self._runner.busy_count
+
+    def watches(self, task: "asyncio.Task[Any] | None") -> bool:
+        """Whether a task of this worker only keeps watch: no run waits for what it does when its time comes."""
+        return task is not None and task in self._loops[1:]
 
     # What clients of this process ask
 
