@@ -6,7 +6,7 @@ PerdureError
 │   ├── DuplicateName  UnknownWorkflow  UnknownActivity  UnsupportedDefinition
 │   ├── InvalidArguments  UnserializableValue  PayloadTooLarge  TurnTooLarge
 │   ├── NotInWorkflow  NotInActivity  ForbiddenInWorkflow  BlockingCallInLoop
-│   ├── InvalidCommand  InvalidTarget
+│   ├── InvalidCommand  InvalidTarget  InvalidFilter
 │   └── EngineStopped
 ├── RunError                    what was asked does not fit the state of the run
 │   ├── WorkflowNotFound  AlreadyRunning  RunClosed  RunParked  StillRunning  UnknownQuery  QueryFailed
@@ -171,6 +171,13 @@ class InvalidTarget(UsageError):
 
     code = "PDR1018"
     template = "cannot load {target!r}: {reason}; give module:name, such as {example}"
+
+
+class InvalidFilter(UsageError):
+    """The text of a filter that is not in the language, or asks what cannot be asked."""
+
+    code = "PDR1040"
+    template = "filter, at character {position} (near {near}): {fact}; {remedy}"
 
 
 class RunError(PerdureError):

@@ -1,7 +1,6 @@
 """Options as users write them: durations such as `"30s"`, retries, timeouts. Everything is checked here, once."""
 
 import math
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,6 +11,7 @@ import msgspec
 from perdure.core import policy
 from perdure.core.errors import InvalidOption
 from perdure.core.ids import checked_id
+from perdure.core.moment import length_ms
 from perdure.core.policy import ActivityOptions
 
 Duration: TypeAlias = str | int | float | timedelta
@@ -22,8 +22,6 @@ DURATION_MS_MAX = 100 * 366 * 24 * 3600 * 1000
 COUNT_MAX = 1_000_000_000
 """Largest number of tries."""
 
-_UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
-_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\s*", re.ASCII)
 _REMEDY = 'give a positive length such as "30s", "1h30m", timedelta(minutes=5) or a number of seconds'
 
 
@@ -47,16 +45,10 @@ def duration_ms(name: str, value: object, *, zero: bool = False) -> int:
 
 
 def _parsed_ms(name: str, text: str) -> float:
-    rest = text.strip()
-    length, at = 0.0, 0
-    while rest and at < len(rest):
-        part = _PART.match(rest, at)
-        if part is None:
-            raise InvalidOption(name=name, value=repr(text[:80]), fact="is not a length of time", remedy=_REMEDY)
-        length += float(part[1]) * _UNITS_MS[part[2]]
-        at = part.end()
-    if not rest:
-        raise InvalidOption(name=name, value=repr(text[:80]), fact="is empty", remedy=_REMEDY)
+    length = length_ms(text)
+    if length is None:
+        fact = "is not a length of time" if text.strip() else "is empty"
+        raise InvalidOption(name=name, value=repr(text[:80]), fact=fact, remedy=_REMEDY)
     return length
 
 
