@@ -7,6 +7,7 @@ PerdureError
 │   ├── InvalidArguments  UnserializableValue  PayloadTooLarge  TurnTooLarge
 │   ├── NotInWorkflow  NotInActivity  ForbiddenInWorkflow  BlockingCallInLoop
 │   ├── InvalidCommand  InvalidTarget  InvalidFilter
+│   ├── InvalidSchedule
 │   └── EngineStopped
 ├── RunError                    what was asked does not fit the state of the run
 │   ├── WorkflowNotFound  AlreadyRunning  RunClosed  RunParked  StillRunning  UnknownQuery  QueryFailed
@@ -178,6 +179,13 @@ class InvalidFilter(UsageError):
 
     code = "PDR1040"
     template = "filter, at character {position} (near {near}): {fact}; {remedy}"
+
+
+class InvalidSchedule(UsageError):
+    """A cron line, a calendar or a time zone that cannot be read, or a schedule that is never due."""
+
+    code = "PDR1050"
+    template = "{what} {value} {fact}; {remedy}"
 
 
 class RunError(PerdureError):

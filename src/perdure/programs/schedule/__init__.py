@@ -1,0 +1,1 @@
+"""Schedules: the arithmetic of moments (`cron`, `timetable`), and the program that starts workflows at them."""
