@@ -68,7 +68,7 @@ def install() -> None:
     thread = partial(_refuse, "starting a thread", "do it in an activity")
     _replace(import_module("_thread"), "start_new_thread", thread)
     _replace(import_module("threading"), "_start_new_thread", thread)
-    for name in _DRAWS:
+    for name in DRAWS:
         _replace(random, name, partial(_draw, name))
     _replace(uuid, "uuid4", _uuid4)
     _replace(uuid, "uuid1", partial(_refuse, "uuid.uuid1()", "use workflow.uuid4()"))
@@ -78,11 +78,12 @@ def install() -> None:
     _replace(random, "_urandom", partial(_refuse, "a secret random number", secret))
 
 
-_DRAWS = (
+DRAWS = (
     "betavariate", "binomialvariate", "choice", "choices", "expovariate", "gammavariate", "gauss", "getrandbits",
     "getstate", "lognormvariate", "normalvariate", "paretovariate", "randbytes", "randint", "random", "randrange",
     "sample", "seed", "setstate", "shuffle", "triangular", "uniform", "vonmisesvariate", "weibullvariate",
 )  # fmt: skip
+"""Functions of `random` that draw from the run."""
 
 
 def _replace(module: Any, name: str, answer: Answer) -> None:
