@@ -1,10 +1,10 @@
-"""Search attributes: named, typed values of a run by which runs can be found.
+"""Search attributes: the typed facts by which runs are found.
 
 The kind belongs to the value, not to the name: nothing is registered, and two runs may hold values of different kinds
 under one name. A comparison sees those of a kind that it can compare.
 """
 
-from enum import IntEnum
+from enum import StrEnum
 from typing import TypeAlias
 
 import msgspec
@@ -13,37 +13,38 @@ from perdure.core.filter.tree import ValueClass
 from perdure.core.words import words_of
 
 
-class AttributeKind(IntEnum):
-    """What a value is. The numbers are stored: never changed, never used again."""
+class AttributeKind(StrEnum):
+    """The type of a search attribute."""
 
-    KEYWORD = 1
+    KEYWORD = "keyword"
     """Text that is compared as a whole."""
-    TEXT = 2
+    TEXT = "text"
     """Text that is found by its words."""
-    INT = 3
-    DOUBLE = 4
-    BOOL = 5
-    DATETIME = 6
-    """In ns since 1970."""
-    KEYWORD_LIST = 7
+    INT = "int"
+    DOUBLE = "double"
+    BOOL = "bool"
+    DATETIME = "datetime"
+    KEYWORD_LIST = "keyword_list"
+
+
+AttributeValue: TypeAlias = bool | int | float | str | tuple[str, ...] | None
+"""Moments are integers in ns since 1970; None takes the attribute away."""
 
 
 class Attribute(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One value with its kind."""
+    """One search attribute of one run."""
 
+    name: str
     kind: AttributeKind
-    value: str | int | float | bool | tuple[str, ...]
+    value: AttributeValue
 
-
-Attributes: TypeAlias = dict[str, Attribute]
-"""The search attributes of a run by their names."""
 
 Compared: TypeAlias = str | int | float
 """What a comparison sees; true and false as 1 and 0."""
 
 
 def compared(attribute: Attribute) -> tuple[ValueClass, tuple[Compared, ...]]:
-    """The class of an attribute and the values that comparisons see: never none."""
+    """The class of an attribute that is there, and the values that comparisons see: never none."""
     value = attribute.value
     match attribute.kind:
         case AttributeKind.TEXT:
@@ -56,7 +57,7 @@ def compared(attribute: Attribute) -> tuple[ValueClass, tuple[Compared, ...]]:
             return ValueClass.KEYWORD, (str(value),)
         case AttributeKind.BOOL:
             return ValueClass.BOOL, (int(bool(value)),)
-        case _:
+        case AttributeKind.INT | AttributeKind.DOUBLE | AttributeKind.DATETIME:
             assert isinstance(value, (int, float))
             kind = ValueClass.MOMENT if attribute.kind is AttributeKind.DATETIME else ValueClass.NUMBER
             return kind, (value,)

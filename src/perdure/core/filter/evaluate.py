@@ -1,9 +1,9 @@
 """Whether a run fits a filter, and where it comes in the order: what every store must agree with."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias, assert_never
 
-from perdure.core.attributes import Attributes, Compared, compared
+from perdure.core.attributes import Attribute, Compared, compared
 from perdure.core.filter.terms import class_of
 from perdure.core.filter.tree import (
     And,
@@ -29,7 +29,8 @@ class Facts(NamedTuple):
     """What filters see of one run."""
 
     record: RunRecord
-    attributes: Attributes
+    attributes: Mapping[str, Attribute]
+    """By their names."""
 
     def values(self, field: Field) -> Values | None:
         """The value of a field; None if it is missing."""
