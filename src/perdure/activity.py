@@ -8,7 +8,6 @@ import logging
 from collections.abc import MutableMapping
 from typing import Any, TypeVar
 
-from perdure.core.payload import from_payload
 from perdure.worker.context import ActivityCancelled, ActivityInfo, current, entered
 
 __all__ = [
@@ -44,8 +43,11 @@ def heartbeat_details(kind: type[T]) -> T | None:
 
     Raises `UndecodablePayload` if it is something else.
     """
-    earlier = current("activity.heartbeat_details()").earlier
-    return from_payload(earlier[0], kind, what="heartbeat detail") if earlier else None
+    attempt = current("activity.heartbeat_details()")
+    if not attempt.earlier:
+        return None
+    details: T = attempt.job.definition.converter.from_payload(attempt.earlier[0], kind, what="heartbeat detail")
+    return details
 
 
 def cancelled() -> bool:

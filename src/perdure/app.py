@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, ParamSpec, Protocol, TypeVar, TypeVarTuple, Unpack, cast, overload
 
@@ -20,7 +20,7 @@ from perdure.core.errors import (
 )
 from perdure.core.ids import RunId, WorkflowId, checked_id
 from perdure.core.message import Query, Started
-from perdure.core.payload import Payload, from_payload, to_payloads
+from perdure.core.payload import JSON, Converter, DataConverter, Payload
 from perdure.core.store import RunFilter, RunStatus
 from perdure.description import RunSummary, summarize
 from perdure.engine.clock import Clock, SystemClock
@@ -69,14 +69,17 @@ class Perdure:
         runs_max: int = 1_000,
         cache_size: int = 500,
         lease: Duration = "10s",
+        converters: Sequence[Converter[Any]] = (),
     ) -> None:
         """`url` names the store (sqlite:///file.db or memory://), `queue` what this worker takes from it.
 
-        Nothing is opened yet.
+        `converters` say how values of further classes travel. Nothing is opened yet.
         """
         self.url = url
         self.queue = checked_id("queue", queue)
         self._store = store_for(url)
+        self.converter = DataConverter(converters) if converters else JSON
+        """Turns values into payloads and back."""
         self._registry = Registry()
         self._clock: Clock = SystemClock()
         cpus = os.cpu_count() or 1
@@ -125,7 +128,9 @@ class Perdure:
         """
 
         def register(fn: Callable[..., Any]) -> "Activity[..., Any]":
-            made: Activity[..., Any] = Activity(fn, name=name, process=process, keywords=options)
+            made: Activity[..., Any] = Activity(
+                fn, name=name, process=process, keywords=options, converter=self.converter
+            )
             if process:
                 check_importable(made)
             self._registry.add_activity(made)
@@ -146,7 +151,7 @@ class Perdure:
         """
 
         def register(fn: Callable[..., Coroutine[Any, Any, Any]]) -> "Workflow[..., Any]":
-            made: Workflow[..., Any] = Workflow(fn, name=name)
+            made: Workflow[..., Any] = Workflow(fn, name=name, converter=self.converter)
             names = self._registry.activities.keys
             self._registry.add_program(made.name, made.place, lambda: CodeProgram(made, self._registry.activity, names))
             return made
@@ -312,8 +317,9 @@ class Perdure:
             return await self._start(
                 name, definition.bind_checked(args, {}), definition.decode_result, id, queue, request_id
             )
-        payloads = to_payloads(args, what=f"argument of workflow {name!r}")
-        return await self._start(checked_id("workflow name", name), payloads, from_payload, id, queue, request_id)
+        payloads = self.converter.to_payloads(args, what=f"argument of workflow {name!r}")
+        decode = self.converter.from_payload
+        return await self._start(checked_id("workflow name", name), payloads, decode, id, queue, request_id)
 
     async def _start(
         self,
@@ -340,7 +346,9 @@ class Perdure:
     def handle(self, id: str, *, run_id: str | None = None) -> Handle[Any]: ...
     def handle(self, id: str, workflow: Any = None, *, run_id: str | None = None) -> Handle[Any]:
         """A handle on a workflow that exists: on the run named, else on its open or last one."""
-        decode: Callable[[Payload], Any] = from_payload if workflow is None else self._defined(workflow).decode_result
+        decode: Callable[[Payload], Any] = self.converter.from_payload
+        if workflow is not None:
+            decode = self._defined(workflow).decode_result
         workflow_id = WorkflowId(checked_id("workflow id", id))
         return Handle(self, workflow_id, None if run_id is None else RunId(checked_id("run id", run_id)), decode)
 

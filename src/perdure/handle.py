@@ -7,7 +7,7 @@ from perdure.core.errors import WorkflowCancelled, WorkflowFailed, WorkflowTermi
 from perdure.core.failure import Failure, to_exception
 from perdure.core.ids import RunId, WorkflowId, checked_id
 from perdure.core.message import Cancelled, Completed, Failed, Outcome, Query, Signaled, Terminated
-from perdure.core.payload import Payload, from_payload, to_payload, to_payloads
+from perdure.core.payload import Payload
 from perdure.description import RunDescription, describe, moment
 from perdure.engine.history import HistoryEvent, flatten
 from perdure.programs.code.definition import Signal
@@ -83,7 +83,7 @@ class Handle(Generic[R]):
         """
         name = checked_id("signal name", signal.name if isinstance(signal, Signal) else signal)
         request_id = self._app.new_id() if request_id is None else checked_id("request id", request_id)
-        message = Signaled(name, to_payload(value, what=f"signal {name!r}"), request_id)
+        message = Signaled(name, self._app.converter.to_payload(value, what=f"signal {name!r}"), request_id)
         await self._app.call(lambda engine: engine.signal(self.workflow_id, self.run_id, message))
 
     @overload
@@ -95,9 +95,10 @@ class Handle(Generic[R]):
 
         Raises `UnknownQuery` or `QueryFailed`.
         """
-        query = Query(checked_id("query name", name), to_payloads(args, what=f"argument of query {name!r}"))
+        convert = self._app.converter
+        query = Query(checked_id("query name", name), convert.to_payloads(args, what=f"argument of query {name!r}"))
         answer = await self._app.query(self.workflow_id, self.run_id, query)
-        return from_payload(answer, result_type, what=f"answer of query {name!r}")
+        return convert.from_payload(answer, result_type, what=f"answer of query {name!r}")
 
     async def cancel(self, reason: str = "") -> None:
         """Ask the run to cancel itself: its code gets `CancelledError` and may clean up. Raises `RunClosed`."""

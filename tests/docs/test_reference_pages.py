@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import perdure
-from perdure import activity, workflow
+from perdure import activity, data, workflow
 from perdure.core import failure, ids, payload, turn
 from perdure.engine import attempts, history
 from perdure.programs.code import options
@@ -28,7 +28,9 @@ def missing(names: list[str], page: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "names", [perdure.__all__, workflow.__all__, activity.__all__], ids=("perdure", "workflow", "activity")
+    "names",
+    [perdure.__all__, workflow.__all__, activity.__all__, data.__all__],
+    ids=("perdure", "workflow", "activity", "data"),
 )
 def test_the_api_page_names_everything_public(names: list[str]) -> None:
     assert missing(names, API) == []

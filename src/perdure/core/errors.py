@@ -108,7 +108,7 @@ class UnserializableValue(UsageError):
     """A value or a type that JSON cannot carry."""
 
     code = "PDR1009"
-    template = "{what} of type {type} cannot be serialized: {reason}; use JSON types, dataclasses, msgspec structs, datetime, Decimal, UUID, Enum or bytes"
+    template = "{what} of type {type} cannot be serialized: {reason}; use JSON types, dataclasses, msgspec structs, Pydantic models, datetime, Decimal, UUID, Enum or bytes, or give the app a Converter"
 
 
 class PayloadTooLarge(UsageError):

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from perdure.core.errors import InvalidOption, PerdureError
-from perdure.core.payload import Payload, from_payload, to_payloads
+from perdure.core.payload import JSON, DataConverter, Payload, from_payload
 from perdure.core.policy import TimeoutKind
 
 CAUSES_MAX = 20
@@ -134,22 +134,24 @@ def _message_of(error: BaseException) -> str:
         return f"<__str__ of the exception raised {type(problem).__name__}>"
 
 
-def to_failure(error: BaseException, *, depth: int = 0) -> Failure:
-    """The serialised form of `error`, with its cause chain, at most `CAUSES_MAX` deep."""
+def to_failure(error: BaseException, convert: DataConverter = JSON, *, depth: int = 0) -> Failure:
+    """The serialised form of `error`, with its cause chain, at most `CAUSES_MAX` deep; `convert` is for its details."""
     if isinstance(error, ExecutionError):
         cause: Failure | None = error.failure
     else:
         beneath = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
         # One cause fits into a chain: the first of a group; the message names them all.
         beneath = _members(error)[0] if _members(error) else beneath
-        cause = to_failure(beneath, depth=depth + 1) if beneath is not None and depth < CAUSES_MAX else None
+        cause = None
+        if beneath is not None and depth < CAUSES_MAX:
+            cause = to_failure(beneath, convert, depth=depth + 1)
     stack = clipped("".join(traceback.format_tb(error.__traceback__)))
     if not isinstance(error, ApplicationError):
         return Failure(type(error).__name__, _message_of(error), stack, cause)
     message = str(error.message)
     details: tuple[Payload, ...] = ()
     try:
-        details = to_payloads(error.details, what="detail of ApplicationError")
+        details = convert.to_payloads(error.details, what="detail of ApplicationError")
     except PerdureError as problem:
         # Why the work failed matters more than what was attached to it.
         message += f" (its details are left out: {problem})"

@@ -3,17 +3,24 @@
 The type comes from the annotation and never from the payload. No pickle.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from math import isfinite
-from typing import Any, cast
+from typing import Any, Generic, TypeVar, cast, get_origin
 
 import msgspec
 
-from perdure.core.errors import PayloadTooLarge, UndecodablePayload, UnserializableValue
+from perdure.core import models
+from perdure.core.errors import InvalidOption, PayloadTooLarge, UndecodablePayload, UnserializableValue
 
 PAYLOAD_BYTES_MAX = 2 * 1024 * 1024
 """Largest single payload, in bytes. Source: Temporal's blob limit, specs/temporal.md."""
+
+T = TypeVar("T")
+
+_lossy = re.compile(rb'null|nan":|inf":').search
+"""The encoder writes NaN and the infinities as null, and as keys by name: a loss that nobody would notice."""
 
 
 class Payload(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -25,23 +32,137 @@ class Payload(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 NULL = Payload(b"null")
 
-_encode_json = msgspec.json.Encoder().encode
+
+class Converter(msgspec.Struct, Generic[T], frozen=True):
+    """How values of one class travel, where nothing else knows: `Converter(Fraction, encode=str, decode=Fraction)`."""
+
+    kind: type[T]
+    """The class, as annotations name it."""
+    encode: Callable[[T], Any]
+    """A value of it, or of a subclass, as something that can travel."""
+    decode: Callable[[Any], T]
+    """That, as plain JSON values, to a value again. Raises ValueError for what is none."""
 
 
-def to_payload(value: object, *, what: str = "value") -> Payload:
-    """Encode `value` as JSON; raise `UnserializableValue` or `PayloadTooLarge`, naming `what`."""
+class DataConverter:
+    """Turns values into payloads and back, by annotation: what msgspec and Pydantic know, and what converters add."""
+
+    __slots__ = ("_bytes_max", "_converters", "_encode", "_json_decoder")
+
+    def __init__(self, converters: Sequence[Converter[Any]] = (), *, bytes_max: int = PAYLOAD_BYTES_MAX) -> None:
+        """`bytes_max` bounds one payload. Raises `InvalidOption` for a converter of what can travel without it."""
+        self._converters = tuple(_checked(each) for each in converters)
+        self._bytes_max = bytes_max
+        self._encode = msgspec.json.Encoder(enc_hook=self._encode_other).encode
+        self._json_decoder = lru_cache(maxsize=4_096)(self._new_json_decoder)
+
+    # To payloads
+
+    def to_payload(self, value: object, *, what: str = "value") -> Payload:
+        """Encode `value` as JSON; raise `UnserializableValue` or `PayloadTooLarge`, naming `what`."""
+        try:
+            data = self._encode(value)
+            suspect = value is not None and _lossy(data) is not None
+            lossy = suspect and _has_non_finite(msgspec.to_builtins(value, enc_hook=self._encode_other))
+        except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
+            raise UnserializableValue(what=what, type=type(value).__qualname__, reason=str(error)) from error
+        if lossy:
+            reason = "JSON has no NaN and no infinity"
+            raise UnserializableValue(what=what, type=type(value).__qualname__, reason=reason)
+        if len(data) > self._bytes_max:
+            raise PayloadTooLarge(what=what, size=len(data), limit=self._bytes_max)
+        return Payload(data)
+
+    def to_payloads(self, values: Sequence[object], *, what: str = "argument") -> tuple[Payload, ...]:
+        """Encode each of `values` on its own."""
+        payloads: list[Payload] = []
+        for value in values:
+            try:
+                data = self._encode(value)
+            except Exception:  # also of a value's own methods: the slow way says what is wrong with it
+                payloads.append(self.to_payload(value, what=what))
+                continue
+            if len(data) > self._bytes_max:
+                raise PayloadTooLarge(what=what, size=len(data), limit=self._bytes_max)
+            suspect = value is not None and _lossy(data) is not None
+            payloads.append(self.to_payload(value, what=what) if suspect else Payload(data))
+        return tuple(payloads)
+
+    def _encode_other(self, value: Any) -> Any:
+        """What msgspec does not know itself. Raises TypeError."""
+        for converter in self._converters:
+            if isinstance(value, converter.kind):
+                return _called(converter.encode, value, converter)
+        if models.is_model(type(value)):
+            return models.dumped(value)
+        raise TypeError(f"objects of type {type(value).__qualname__} have no converter")
+
+    # From payloads
+
+    def from_payload(self, payload: Payload, expected: Any = Any, *, what: str = "value") -> Any:
+        """Decode `payload` as the annotated type `expected`; raise `UndecodablePayload`, naming `what`."""
+        return self.decoder(expected, what)(payload)
+
+    def decoder(self, expected: Any, what: str) -> Callable[[Payload], Any]:
+        """A function that decodes payloads as `expected`: made once where many are decoded."""
+        try:
+            decode = self._json_decoder(expected)
+        except (TypeError, NameError, AttributeError) as error:
+            # The latter two: an annotation written as text that does not resolve, in a dataclass or struct.
+            raise UnserializableValue(what=what, type=str(expected), reason=str(error)) from error
+
+        def decode_payload(payload: Payload) -> Any:
+            if payload.metadata is not None:
+                reason = f"unknown encoding {payload.metadata}"
+                raise UndecodablePayload(what=what, expected=str(expected), reason=reason)
+            try:
+                return decode(payload.data)
+            except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+                raise UndecodablePayload(what=what, expected=str(expected), reason=str(error)) from error
+
+        return decode_payload
+
+    def _new_json_decoder(self, expected: Any) -> Callable[[bytes], Any]:
+        try:
+            return msgspec.json.Decoder(expected, dec_hook=self._decode_other).decode
+        except TypeError:
+            # Unions of models: Pydantic tells them apart by rules that the annotation holds.
+            decode = models.adapter(expected)
+            if decode is None:
+                raise
+            return decode
+
+    def _decode_other(self, kind: Any, value: Any) -> Any:
+        """A value of a class that msgspec does not know itself, from plain JSON values. Raises ValueError."""
+        origin = get_origin(kind) or kind
+        for converter in self._converters:
+            if origin is converter.kind:
+                return _called(converter.decode, value, converter)
+        if models.is_model(kind):
+            return models.parsed(kind, self._encode(value))
+        # An abstract class such as Iterable is content with plain values; msgspec refuses what does not fit.
+        return value
+
+
+def _checked(converter: Converter[Any]) -> Converter[Any]:
+    kind = converter.kind
+    known = not isinstance(msgspec.inspect.type_info(kind), msgspec.inspect.CustomType)
+    if known:
+        raise InvalidOption(
+            name="converters",
+            value=f"Converter({kind.__qualname__})",
+            fact="is for a class that travels without one",
+            remedy="leave it out, or wrap the values in a class of their own",
+        )
+    return converter
+
+
+def _called(convert: Callable[[Any], T], value: Any, converter: Converter[Any]) -> T:
     try:
-        data = _encode_json(value)
-        # The encoder writes NaN and the infinities as null, a loss that nobody would notice.
-        lossy = b"null" in data and value is not None and _has_non_finite(msgspec.to_builtins(value))
-    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
-        raise UnserializableValue(what=what, type=type(value).__qualname__, reason=str(error)) from error
-    if lossy:
-        reason = "JSON has no NaN and no infinity"
-        raise UnserializableValue(what=what, type=type(value).__qualname__, reason=reason)
-    if len(data) > PAYLOAD_BYTES_MAX:
-        raise PayloadTooLarge(what=what, size=len(data), limit=PAYLOAD_BYTES_MAX)
-    return Payload(data)
+        return convert(value)
+    except Exception as error:  # user code
+        problem = f"the converter of {converter.kind.__qualname__} raised {type(error).__name__}: {error}"
+        raise ValueError(problem) from error
 
 
 def _has_non_finite(value: Any) -> bool:
@@ -49,6 +170,7 @@ def _has_non_finite(value: Any) -> bool:
     while waiting:
         each = waiting.pop()
         if isinstance(each, dict):
+            waiting.extend(cast(dict[Any, Any], each).keys())
             waiting.extend(cast(dict[Any, Any], each).values())
         elif isinstance(each, (list, tuple, set, frozenset)):
             waiting.extend(cast(list[Any], each))
@@ -57,45 +179,10 @@ def _has_non_finite(value: Any) -> bool:
     return False
 
 
-def to_payloads(values: Sequence[object], *, what: str = "argument") -> tuple[Payload, ...]:
-    """Encode each of `values` on its own."""
-    payloads: list[Payload] = []
-    for value in values:
-        try:
-            data = _encode_json(value)
-        except Exception:  # also of a value's own methods: the slow way says what is wrong with it
-            payloads.append(to_payload(value, what=what))
-            continue
-        if len(data) > PAYLOAD_BYTES_MAX:
-            raise PayloadTooLarge(what=what, size=len(data), limit=PAYLOAD_BYTES_MAX)
-        payloads.append(to_payload(value, what=what) if value is not None and b"null" in data else Payload(data))
-    return tuple(payloads)
+JSON = DataConverter()
+"""Converts what needs no converter of the user's."""
 
-
-def from_payload(payload: Payload, expected: Any = Any, *, what: str = "value") -> Any:
-    """Decode `payload` as the annotated type `expected`; raise `UndecodablePayload`, naming `what`."""
-    return decoder(expected, what)(payload)
-
-
-@lru_cache(maxsize=4_096)
-def _json_decoder(expected: Any) -> Callable[[bytes], Any]:
-    return msgspec.json.Decoder(expected).decode
-
-
-def decoder(expected: Any, what: str) -> Callable[[Payload], Any]:
-    """A function that decodes payloads as `expected`: made once where many are decoded."""
-    try:
-        decode = _json_decoder(expected)
-    except (TypeError, NameError, AttributeError) as error:
-        # The latter two: an annotation written as text that does not resolve, in a dataclass or struct.
-        raise UnserializableValue(what=what, type=str(expected), reason=str(error)) from error
-
-    def decode_payload(payload: Payload) -> Any:
-        if payload.metadata is not None:
-            raise UndecodablePayload(what=what, expected=str(expected), reason=f"unknown encoding {payload.metadata}")
-        try:
-            return decode(payload.data)
-        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-            raise UndecodablePayload(what=what, expected=str(expected), reason=str(error)) from error
-
-    return decode_payload
+to_payload = JSON.to_payload
+to_payloads = JSON.to_payloads
+from_payload = JSON.from_payload
+decoder = JSON.decoder

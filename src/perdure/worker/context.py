@@ -13,7 +13,7 @@ import msgspec
 
 from perdure.core.errors import NotInActivity
 from perdure.core.ids import RunId, WorkflowId
-from perdure.core.payload import Payload, from_payload, to_payloads
+from perdure.core.payload import Payload, from_payload
 
 if TYPE_CHECKING:
     from perdure.worker.executors import Room
@@ -82,7 +82,8 @@ class RunningAttempt:
         if self.over or (reason is not None and not self.job.definition.is_async):
             raise ActivityCancelled(reason or "the attempt has ended")
         # Encoded now: later the caller may have changed the objects, and an error belongs to the caller's line.
-        self.beat(to_payloads(details, what="heartbeat detail") if details else None)
+        convert = self.job.definition.converter
+        self.beat(convert.to_payloads(details, what="heartbeat detail") if details else None)
 
     def beat(self, details: tuple[Payload, ...] | None) -> None:
         """Note a sign of life; without details the last ones stay."""

@@ -127,7 +127,7 @@ class Tasks:
             try:
                 args = definition.decode_args(job.call.args)
             except Exception as error:  # user code: a type's own checks may raise anything
-                outcome = refused(error)
+                outcome = refused(attempt, error)
             else:
                 try:
                     result = await definition.fn(*args)
@@ -137,7 +137,7 @@ class Tasks:
                     try:
                         outcome = Completed(definition.encode_result(result))
                     except Exception as error:  # user code: as above
-                        outcome = refused(error)
+                        outcome = refused(attempt, error)
         # The task's context holds the attempt: without this each of them would be left to the garbage collector.
         attempt.task = None
         if not isinstance(outcome, Completed):

@@ -22,7 +22,7 @@ def perform(attempt: RunningAttempt) -> Outcome:
     try:
         args = definition.decode_args(job.call.args)
     except Exception as error:  # user code: a type's own checks may raise anything
-        return refused(error)
+        return refused(attempt, error)
     try:
         result = definition.fn(*args)
     except BaseException as error:  # user code: even SystemExit ends the attempt only
@@ -30,7 +30,7 @@ def perform(attempt: RunningAttempt) -> Outcome:
     try:
         return Completed(definition.encode_result(result))
     except Exception as error:  # user code: as above
-        return refused(error)
+        return refused(attempt, error)
 
 
 def raised(attempt: RunningAttempt, error: BaseException) -> Outcome:
@@ -40,12 +40,12 @@ def raised(attempt: RunningAttempt, error: BaseException) -> Outcome:
     # The first frame is the executor's own.
     if error.__traceback__ is not None:
         error.__traceback__ = error.__traceback__.tb_next
-    return Failed(_described(error))
+    return Failed(_described(attempt, error))
 
 
-def refused(error: Exception) -> Failed:
+def refused(attempt: RunningAttempt, error: Exception) -> Failed:
     """The outcome of an attempt whose arguments or result do not fit: trying again would change nothing."""
-    return Failed(msgspec.structs.replace(_described(error), retryable=False))
+    return Failed(msgspec.structs.replace(_described(attempt, error), retryable=False))
 
 
 def note_failure(attempt: RunningAttempt, outcome: Outcome) -> None:
@@ -62,9 +62,9 @@ def note_failure(attempt: RunningAttempt, outcome: Outcome) -> None:
         )
 
 
-def _described(error: BaseException) -> Failure:
+def _described(attempt: RunningAttempt, error: BaseException) -> Failure:
     try:
-        return to_failure(error)
+        return to_failure(error, attempt.job.definition.converter)
     except Exception as problem:  # user code: details that are no JSON, a subclass that forgot super().__init__()
         kind = type(error).__name__
         retryable = True

@@ -16,7 +16,7 @@ from perdure.core.errors import InvalidOption, NotInWorkflow, UnsupportedDefinit
 from perdure.core.failure import Failure, to_exception, to_failure
 from perdure.core.ids import checked_id
 from perdure.core.message import Parent
-from perdure.core.payload import NULL, Payload, decoder, to_payload, to_payloads
+from perdure.core.payload import NULL, DataConverter, Payload
 from perdure.core.policy import ActivityOptions
 from perdure.programs.code.calls import Child, ChildCall, ChildHandle, perform
 from perdure.programs.code.channel import Channel
@@ -119,9 +119,10 @@ def side_effect(fn: Callable[[], Any], *, result_type: Any = Any) -> Any:
         raise run.loop.refusal()
     if inspect.iscoroutinefunction(fn):
         raise forbidden("awaiting in a side effect", "give it a plain function, or write an activity")
-    decode = decoder(result_type, "side effect")
+    convert = run.program.converter
+    decode = convert.decoder(result_type, "side effect")
     run.calls_count = call_id = run.calls_count + 1
-    value = run.recorded.get(call_id, NULL) if run.replaying else _computed(fn)
+    value = run.recorded.get(call_id, NULL) if run.replaying else _computed(fn, convert)
     run.commands.append(RecordSideEffect(call_id, value))
     if value.metadata == _FAILED:
         raise to_exception(msgspec.json.decode(value.data, type=Failure))
@@ -130,14 +131,14 @@ def side_effect(fn: Callable[[], Any], *, result_type: Any = Any) -> Any:
     return run.decoded(decode, value)
 
 
-def _computed(fn: Callable[[], Any]) -> Payload:
+def _computed(fn: Callable[[], Any], convert: DataConverter) -> Payload:
     loop = running_loop()
     # Outside the workflow's loop the guards are off and the real clocks answer: that is what it is for.
     set_running_loop(None)
     try:
-        return to_payload(fn(), what="side effect")
+        return convert.to_payload(fn(), what="side effect")
     except Exception as error:  # user code
-        return Payload(msgspec.json.encode(to_failure(error)), _FAILED)
+        return Payload(msgspec.json.encode(to_failure(error, convert)), _FAILED)
     finally:
         set_running_loop(loop)
 
@@ -153,7 +154,7 @@ def channel(name: Signal[Any] | str, type: Any = Any) -> Channel[Any]:
     run = current_run("channel")
     if isinstance(name, Signal):
         name, type = name.name, name.type
-    return Channel(run, checked_id("signal name", name), decoder(type, f"signal {name!r}"))
+    return Channel(run, checked_id("signal name", name), run.program.converter.decoder(type, f"signal {name!r}"))
 
 
 @overload
@@ -184,18 +185,20 @@ def _add_query(run: CodeRun, name: str | None, handler: F) -> F:
         )
     if run.queries is None:
         run.queries = Queries()
-    run.queries.add(own, handler, Signature("query", own, handler, where))
+    run.queries.add(own, handler, Signature("query", own, handler, where, converter=run.program.converter))
     return handler
 
 
 class _Named:
     """An activity known by its name only."""
 
-    def __init__(self, name: str, defaults: ActivityOptions, queue: str | None, result_type: Any) -> None:
+    def __init__(
+        self, name: str, defaults: ActivityOptions, queue: str | None, decode: Callable[[Payload], Any]
+    ) -> None:
         self.name = name
         self.defaults = defaults
         self.queue = queue
-        self.decode_result = decoder(result_type, f"result of activity {name!r}")
+        self.decode_result = decode
 
 
 @overload
@@ -220,21 +223,23 @@ def execute_activity(name: str, /, *args: Any, result_type: Any = None, **option
     queue = known.queue if known is not None else None
     if "queue" in keywords:
         queue = checked_queue(keywords["queue"])
-    callee = _Named(name, activity_options(DEFAULTS if known is None else known.defaults, keywords), queue, Any)
-    if result_type is not None:
-        callee.decode_result = decoder(result_type, f"result of activity {name!r}")
-    elif known is not None:
-        callee.decode_result = known.decode_result
-    payloads = known.bind(args, {}) if known is not None else to_payloads(args, what=f"argument of activity {name!r}")
-    return perform(run, callee, payloads)
+    convert = run.program.converter
+    if known is not None and result_type is None:
+        decode = known.decode_result
+    else:
+        decode = convert.decoder(Any if result_type is None else result_type, f"result of activity {name!r}")
+    callee = _Named(name, activity_options(DEFAULTS if known is None else known.defaults, keywords), queue, decode)
+    if known is not None:
+        return perform(run, callee, known.bind(args, {}))
+    return perform(run, callee, convert.to_payloads(args, what=f"argument of activity {name!r}"))
 
 
 class _NamedWorkflow:
     """A workflow known by its name only."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, convert: DataConverter) -> None:
         self.name = checked_id("workflow name", name)
-        self.decode_result = decoder(Any, f"result of workflow {name!r}")
+        self.decode_result = convert.decoder(Any, f"result of workflow {name!r}")
 
 
 @overload
@@ -267,7 +272,9 @@ async def start_child(
     """
     run = current_run("start_child")
     if isinstance(workflow, str):
-        target, payloads = _NamedWorkflow(workflow), to_payloads(args, what=f"argument of workflow {workflow!r}")
+        convert = run.program.converter
+        target = _NamedWorkflow(workflow, convert)
+        payloads = convert.to_payloads(args, what=f"argument of workflow {workflow!r}")
     elif isinstance(workflow, Workflow):
         target, payloads = cast("Workflow[..., Any]", workflow), workflow.bind_checked(args, {})
     else:

@@ -11,7 +11,7 @@ from typing import Any, Generic, ParamSpec, Self, TypeVar, Unpack, cast
 
 from perdure.core.errors import InvalidArguments, UndecodablePayload, UnsupportedDefinition
 from perdure.core.ids import checked_id
-from perdure.core.payload import Payload, to_payload
+from perdure.core.payload import JSON, DataConverter, Payload
 from perdure.core.policy import ActivityOptions
 from perdure.programs.code.loop import WorkflowLoop, running_loop
 from perdure.programs.code.options import ActivityKeywords, activity_options, checked_queue
@@ -29,7 +29,7 @@ class _Definition(Generic[P, R]):
 
     kind = "definition"
 
-    def __init__(self, fn: Callable[P, Any], name: str | None) -> None:
+    def __init__(self, fn: Callable[P, Any], name: str | None, converter: DataConverter) -> None:
         if isinstance(fn, staticmethod):
             fn = fn.__func__
         self.place = place_of(fn)
@@ -40,7 +40,7 @@ class _Definition(Generic[P, R]):
         """The plain function."""
         self.is_async = inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(type(fn).__call__)
         self._refuse_generators()
-        self.signature = Signature(self.kind, self.name, fn, self.place)
+        self.signature = Signature(self.kind, self.name, fn, self.place, converter=converter)
         update_wrapper(cast(Any, self), fn, updated=())
 
     def __reduce__(self) -> str:
@@ -49,6 +49,11 @@ class _Definition(Generic[P, R]):
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.name!r} from {self.place}>"
+
+    @property
+    def converter(self) -> DataConverter:
+        """The app's."""
+        return self.signature.converter
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Payload, ...]:
         """The arguments as payloads by position; raises `InvalidArguments` or `UnserializableValue`."""
@@ -60,7 +65,7 @@ class _Definition(Generic[P, R]):
 
     def encode_result(self, value: object) -> Payload:
         """The result as a payload; raises `UnserializableValue` or `PayloadTooLarge`."""
-        return to_payload(value, what=f"result of {self.kind} {self.name!r}")
+        return self.signature.converter.to_payload(value, what=f"result of {self.kind} {self.name!r}")
 
     def decode_result(self, payload: Payload) -> R:
         """The result by annotation; raises `UndecodablePayload`."""
@@ -93,8 +98,9 @@ class Activity(_Definition[P, R]):
         name: str | None = None,
         process: bool = False,
         keywords: ActivityKeywords | None = None,
+        converter: DataConverter = JSON,
     ) -> None:
-        super().__init__(fn, name)
+        super().__init__(fn, name, converter)
         self.process = process
         """Runs in a process of its own pool."""
         self.defaults = DEFAULTS
@@ -137,8 +143,8 @@ class Workflow(_Definition[P, R]):
 
     kind = "workflow"
 
-    def __init__(self, fn: Callable[P, Any], *, name: str | None = None) -> None:
-        super().__init__(fn, name)
+    def __init__(self, fn: Callable[P, Any], *, name: str | None = None, converter: DataConverter = JSON) -> None:
+        super().__init__(fn, name, converter)
         if not self.is_async:
             raise self._refused("it is not async", "write `async def`, and move blocking work into activities")
 

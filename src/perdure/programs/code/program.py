@@ -6,7 +6,7 @@ from typing import Any
 from perdure.core.command import Command
 from perdure.core.ids import RunId
 from perdure.core.message import Message, Query
-from perdure.core.payload import Payload
+from perdure.core.payload import DataConverter, Payload
 from perdure.core.turn import Turn
 from perdure.programs.code import guards, ordered, scan
 from perdure.programs.code.definition import Activity, Workflow
@@ -29,6 +29,8 @@ class CodeProgram:
         self.knows_activity = knows_activity
         """Finds an activity that this process has registered."""
         self.function: Callable[..., Any] = definition.fn
+        self.converter: DataConverter = definition.converter
+        """The app's."""
         self.known_names: set[str] = set()
         """Activities that were found before."""
         self._activity_names = activity_names

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.core.errors import PerdureError, QueryFailed, UnknownQuery
 from perdure.core.message import Query
-from perdure.core.payload import Payload, to_payload
+from perdure.core.payload import Payload
 from perdure.programs.code.loop import forbidden, refused_list, running_loop, set_running_loop
 from perdure.programs.code.places import bottoms
 from perdure.programs.code.signature import Signature
@@ -35,7 +35,7 @@ class Queries:
         if query.name == STACK_QUERY:
             from perdure.programs.code.stack import stack
 
-            return to_payload(stack(run))
+            return run.program.converter.to_payload(stack(run))
         workflow_id = run.started.workflow_id if run.started is not None else run.run_id
         found = self._handlers.get(query.name)
         if found is None:
@@ -52,7 +52,9 @@ class Queries:
 
 
 def _call(handler: Callable[..., Any], signature: Signature, query: Query) -> Payload:
-    return to_payload(handler(*signature.decode(query.args)), what=f"answer of query {query.name!r}")
+    return signature.converter.to_payload(
+        handler(*signature.decode(query.args)), what=f"answer of query {query.name!r}"
+    )
 
 
 bottoms.add(_call.__code__)

@@ -266,7 +266,7 @@ class CodeRun:
             except PerdureError as problem:
                 error = problem
         try:
-            return FailRun(to_failure(error))
+            return FailRun(to_failure(error, self.program.converter))
         except PerdureError as problem:  # details that cannot be serialised
             return FailRun(to_failure(problem))
 

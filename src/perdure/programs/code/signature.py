@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Any, Never, NoReturn, get_type_hints
 
 from perdure.core.errors import InvalidArguments, UndecodablePayload, UnsupportedDefinition
-from perdure.core.payload import Payload, decoder, to_payload, to_payloads
+from perdure.core.payload import JSON, DataConverter, Payload
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
@@ -26,12 +26,17 @@ class Signature:
         "_name",
         "_signature",
         "_what",
+        "converter",
         "count_max",
         "decode_result",
     )
 
-    def __init__(self, kind: str, name: str, fn: Callable[..., Any], where: str) -> None:
+    def __init__(
+        self, kind: str, name: str, fn: Callable[..., Any], where: str, *, converter: DataConverter = JSON
+    ) -> None:
         self._name = name
+        self.converter = converter
+        """The app's."""
         self._what = f"argument of {kind} {name!r}"
         self._signature = inspect.signature(fn)
         refuse = partial(UnsupportedDefinition, kind=kind, name=name, where=where)
@@ -40,7 +45,9 @@ class Signature:
         self._decode_rest: Callable[[Payload], Any] | None = None
         self._count_min = 0
         for parameter in self._signature.parameters.values():
-            decode = decoder(hints.get(parameter.name, Any), f"parameter {parameter.name!r} of {kind} {name!r}")
+            decode = converter.decoder(
+                hints.get(parameter.name, Any), f"parameter {parameter.name!r} of {kind} {name!r}"
+            )
             if parameter.kind in _POSITIONAL:
                 self._decoders.append(decode)
                 self._count_min += parameter.default is inspect.Parameter.empty
@@ -54,7 +61,8 @@ class Signature:
         self.count_max = len(self._decoders) if self._decode_rest is None else sys.maxsize
         returned = hints.get("return", Any)
         # A function that never returns still has a result type as far as decoding goes.
-        self.decode_result = decoder(Any if returned in (NoReturn, Never) else returned, f"result of {kind} {name!r}")
+        expected = Any if returned in (NoReturn, Never) else returned
+        self.decode_result = converter.decoder(expected, f"result of {kind} {name!r}")
         """Decodes a result; raises `UndecodablePayload`."""
 
     def __str__(self) -> str:
@@ -66,8 +74,8 @@ class Signature:
         if kwargs or not self._count_min <= count <= self.count_max:
             args = self._by_position(args, kwargs)
         elif count == 1:
-            return (to_payload(args[0], what=self._what),)
-        return to_payloads(args, what=self._what)
+            return (self.converter.to_payload(args[0], what=self._what),)
+        return self.converter.to_payloads(args, what=self._what)
 
     def _by_position(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, ...]:
         try:

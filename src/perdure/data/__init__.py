@@ -1,0 +1,5 @@
+"""How values travel and where they lie: for the options of `Perdure`."""
+
+from perdure.core.payload import Converter
+
+__all__ = ["Converter"]
