@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 from perdure.core.errors import WorkflowCancelled, WorkflowFailed, WorkflowTerminated
 from perdure.core.failure import Failure, to_exception
 from perdure.core.ids import RunId, WorkflowId, checked_id
-from perdure.core.message import Cancelled, Completed, Failed, Outcome, Query, Signaled, Terminated
+from perdure.core.message import Cancelled, Completed, Continued, Failed, Outcome, Query, Signaled, Terminated
 from perdure.core.payload import Payload
 from perdure.description import RunDescription, describe, moment
 from perdure.engine.history import HistoryEvent, flatten
@@ -30,6 +30,8 @@ def result_of(workflow_id: str, outcome: Outcome, decode: Callable[[Payload], R]
             raise _failed(WorkflowCancelled, workflow_id, failure)
         case Terminated(reason):
             raise _failed(WorkflowTerminated, workflow_id, Failure("Terminated", reason))
+        case Continued():
+            raise AssertionError("whoever waits for an outcome waits for the run that goes on")
 
 
 def _failed(kind: type[WorkflowFailed], workflow_id: str, failure: Failure) -> WorkflowFailed:

@@ -50,7 +50,9 @@ def run_id(number: int) -> RunId:
     return RunId(f"run-{number:02}")
 
 
-deliveries = st.builds(Delivery, run_numbers.map(run_id), message_ids, blobs, moments, unparks=st.booleans())
+deliveries = st.builds(
+    Delivery, run_numbers.map(run_id), message_ids, blobs, moments, unparks=st.booleans(), follows=st.booleans()
+)
 retries = st.builds(Retry, st.integers(2, 4), moments, later, blobs, st.one_of(st.none(), blobs))
 
 
@@ -65,6 +67,9 @@ def new_run(number: int) -> NewRun:
         request_id=f"request-{number % 9}",
         start=b"start",
         parent_run_id=run_id(0) if number == 3 else None,
+        refused_after=(RunStatus.COMPLETED,) if number == 5 else (),
+        starts_at_ms=70 if number == 6 else None,
+        deliveries=(Delivery(run_id(7), "s", b"with the start", 30, follows=True),) if number == 7 else (),
     )
 
 
@@ -138,6 +143,7 @@ class Stores(RuleBasedStateMachine):
         ]
         children = [self.draw_child(number, data) for _ in range(data.draw(st.integers(0, 3)) // 2)]
         create = new_run(number) if creates else None
+        closes = data.draw(st.sampled_from((*(None,) * 6, *STATUSES)))
         return Commit(
             run_id=run_id(number),
             number=turns_count + 1 + (data.draw(st.integers(-1, 1)) if wrong else 0),
@@ -147,10 +153,13 @@ class Stores(RuleBasedStateMachine):
             consumed=() if creates else tuple(data.draw(st.lists(message_ids, max_size=3))),
             deliveries=tuple(data.draw(st.lists(deliveries, max_size=2))),
             children=tuple(children),
+            next=self.draw_next(number, data) if closes is not None and data.draw(st.booleans()) else None,
+            route=data.draw(st.sampled_from((*(None,) * 6, *TYPES))),
+            note=data.draw(st.one_of(st.none(), blobs)),
             attempts=tuple(attempts),
             finished=() if creates else tuple(data.draw(st.lists(self.known_calls(number), max_size=2))),
             cancelled=() if creates else tuple(data.draw(st.lists(self.known_calls(number), max_size=2))),
-            closes=data.draw(st.sampled_from((*(None,) * 6, *STATUSES))),
+            closes=closes,
             keep=data.draw(st.booleans()),
         )
 
@@ -163,6 +172,22 @@ class Stores(RuleBasedStateMachine):
             new, Delivery(run_id(number), "b", b"started", at_ms), Delivery(run_id(number), "b", b"no", at_ms)
         )
 
+    def draw_next(self, number: int, data: st.DataObject) -> NewRun:
+        """The run that goes on for another one of its chain."""
+        self.calls_count += 1
+        found = self.loop.run_until_complete(self.memory.read_runs([run_id(number)]))
+        first = found[0].first_run_id if found else run_id(number)
+        new = replace(
+            new_run(self.calls_count + 100),
+            workflow_id=new_run(number).workflow_id,
+            request_id=f"next-{self.calls_count}",
+            first_run_id=first,
+            starts_at_ms=data.draw(later),
+            note=data.draw(st.one_of(st.none(), blobs)),
+        )
+        told = Delivery(new.run_id, data.draw(message_ids), b"carried", data.draw(moments), follows=True)
+        return replace(new, deliveries=(told,) if data.draw(st.booleans()) else ())
+
     def known_calls(self, number: int) -> st.SearchStrategy[int]:
         """Call ids that may have attempts."""
         waiting = self.loop.run_until_complete(self.memory.read_waiting(run_id(number)))
@@ -173,8 +198,8 @@ class Stores(RuleBasedStateMachine):
         """At the right count of turns, or not."""
         self.both(lambda store: store.park(worker, [Park(run_id(number), turns_count, b"broken")]))
 
-    @rule(worker=workers, data=st.data())
-    def finish(self, worker: WorkerId, data: st.DataObject) -> None:
+    @rule(worker=st.one_of(st.none(), workers), data=st.data())
+    def finish(self, worker: WorkerId | None, data: st.DataObject) -> None:
         """Held attempts, or others."""
         finishes: list[Finish] = []
         for number in data.draw(st.lists(run_numbers, max_size=3)):
@@ -208,7 +233,7 @@ class Stores(RuleBasedStateMachine):
             ClaimRequest,
             worker=workers,
             queues=st.sampled_from([QUEUES, QUEUES, ("main",), (), ("main", "main")]),
-            workflow_types=st.sets(st.sampled_from(TYPES)).map(frozenset),
+            routes=st.sets(st.sampled_from(TYPES)).map(frozenset),
             activities=st.sets(st.sampled_from(ACTIVITIES)).map(frozenset),
             runs_max=st.integers(0, 4),
             attempts_max=st.integers(0, 4),

@@ -45,9 +45,11 @@ class TornCommits(MemoryStore):
 class ForgottenRetries(MemoryStore):
     """An attempt that is to be tried again is gone."""
 
-    def _finish(self, worker: WorkerId, finish: Finish) -> bool:
+    def _finish(self, worker: WorkerId | None, finish: Finish) -> bool:
         if isinstance(finish.then, Retry):
-            self._drop_attempt(self._runs[finish.run_id], finish.call_id) if finish.run_id in self._runs else None
+            self._holdings.drop_attempt(
+                self._runs[finish.run_id], finish.call_id
+            ) if finish.run_id in self._runs else None
             return True
         return super()._finish(worker, finish)
 
@@ -56,7 +58,8 @@ class ForgottenRequests(MemoryStore):
     """A repeated start is taken for another one."""
 
     def _obstacle(self, new: NewRun) -> MemoryRun | None:
-        return self._open_run(new.workflow_id) or self._runs.get(new.run_id)
+        last = self._last_run(new.workflow_id)
+        return last if last is not None and last.closed_at_ms is None else self._runs.get(new.run_id)
 
 
 class LostSignals(MemoryStore):
@@ -83,8 +86,8 @@ class UnfencedRelease(MemoryStore):
 
     def _give_back(self, worker: WorkerId, *, died: bool, now_ms: int | None) -> None:
         self._leases.pop(worker, None)
-        for attempt in tuple(self._held_attempts.get(worker, {}).values()):
-            self._hold_attempt(attempt, None)
+        for attempt in tuple(self._holdings.held_attempts.get(worker, {}).values()):
+            self._holdings.hold_attempt(attempt, None)
 
 
 @contextmanager

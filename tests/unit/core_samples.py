@@ -5,20 +5,34 @@ The golden files hold exactly these values, so a sample is never changed: a new 
 
 from typing import get_args
 
+from perdure.core.attributes import Attribute, AttributeKind
 from perdure.core.command import (
+    AcceptUpdate,
     CancelActivity,
     CancelChild,
     CancelRun,
     CancelTimer,
     Command,
     CompleteRun,
+    CompleteUpdate,
+    ContinueRun,
     FailRun,
+    NextRun,
     ParentClosePolicy,
+    RecordLocalActivity,
     RecordSideEffect,
+    RecordVersion,
+    RejectUpdate,
     RunActivity,
+    SetProgress,
+    SetStatus,
     StartChild,
     StartTimer,
+    TerminateChild,
     TerminateRun,
+    TimeOutRun,
+    UpsertAttributes,
+    UpsertMemo,
 )
 from perdure.core.failure import Failure
 from perdure.core.ids import RunId, WorkflowId
@@ -26,18 +40,23 @@ from perdure.core.message import (
     ActivityClosed,
     Cancelled,
     CancelRequested,
+    Chain,
     ChildClosed,
     ChildStarted,
     Completed,
+    DeadlinePassed,
     Failed,
     Message,
     Parent,
+    PauseRequested,
     Resumed,
     Signaled,
     Started,
+    StartOptions,
     Terminated,
     TerminateRequested,
     TimerFired,
+    UpdateRequested,
 )
 from perdure.core.payload import Payload
 from perdure.core.policy import ActivityOptions, RetryPolicy, TimeoutKind
@@ -76,6 +95,47 @@ FAILURE = Failure(
 )
 LEAST_FAILURE = Failure(type="ValueError", message="")
 
+ATTRIBUTES = (
+    Attribute("CustomerId", AttributeKind.KEYWORD, "c-1"),
+    Attribute("Cents", AttributeKind.INT, 4_200),
+    Attribute("Share", AttributeKind.DOUBLE, 0.5),
+    Attribute("Paid", AttributeKind.BOOL, value=True),
+    Attribute("Due", AttributeKind.DATETIME, 1_763_680_000_123),
+    Attribute("Tags", AttributeKind.KEYWORD_LIST, ("a", "b")),
+    Attribute("Gone", AttributeKind.TEXT, None),
+)
+STARTED_AGAIN = Started(
+    workflow_type="checkout",
+    workflow_id=WORKFLOW_ID,
+    queue="default",
+    args=(PLAIN,),
+    options=StartOptions(
+        chain=Chain(
+            first_run_id=RUN_ID,
+            began_at_ms=1_763_680_000_000,
+            started_at_ms=1_763_680_000_500,
+            previous_run_id=RUN_ID,
+            attempt=3,
+            calls_count=17,
+            last_result=PLAIN,
+            last_failure=LEAST_FAILURE,
+        ),
+        retry=OPTIONS.retry,
+        execution_ms=86_400_000,
+        run_ms=3_600_000,
+        cron="*/5 * * * *",
+        memo={"note": PLAIN},
+        attributes=ATTRIBUTES,
+        headers={"tenant": ENCODED},
+    ),
+)
+NEXT = NextRun(
+    run_id=CHILD_RUN_ID,
+    started=STARTED_AGAIN,
+    starts_at_ms=1_763_680_001_000,
+    carried=(Signaled(name="approve", payload=PLAIN, request_id="req-6"),),
+)
+
 MESSAGES: dict[str, Message] = {
     "started": Started(
         workflow_type="checkout",
@@ -99,6 +159,13 @@ MESSAGES: dict[str, Message] = {
     "child_closed": ChildClosed(call_id=5, outcome=Terminated(reason="by its parent")),
     "child_completed": ChildClosed(call_id=5, outcome=Completed(result=PLAIN)),
     "resumed": Resumed(request_id="req-3"),
+    "started_options": STARTED_AGAIN,
+    "signaled_headers": Signaled(name="approve", payload=PLAIN, request_id="req-4", headers={"tenant": PLAIN}),
+    "update_requested": UpdateRequested(
+        name="add", args=(PLAIN, ENCODED), update_id="upd-1", headers={"tenant": PLAIN}
+    ),
+    "deadline_passed": DeadlinePassed(kind=TimeoutKind.EXECUTION),
+    "pause_requested": PauseRequested(reason="look first", request_id="req-5"),
 }
 
 COMMANDS: dict[str, Command] = {
@@ -125,6 +192,31 @@ COMMANDS: dict[str, Command] = {
     "fail_run": FailRun(failure=FAILURE),
     "cancel_run": CancelRun(failure=LEAST_FAILURE),
     "terminate_run": TerminateRun(reason="by an operator"),
+    "run_activity_headers": RunActivity(
+        call_id=1, name="charge", args=(), options=ActivityOptions(), headers={"tenant": PLAIN}
+    ),
+    "start_child_options": StartChild(
+        call_id=3,
+        run_id=CHILD_RUN_ID,
+        workflow_id=WORKFLOW_ID,
+        workflow_type="ship",
+        args=(),
+        options=STARTED_AGAIN.options,
+    ),
+    "complete_run_next": CompleteRun(result=PLAIN, next=NEXT),
+    "fail_run_next": FailRun(failure=FAILURE, next=NEXT),
+    "continue_run": ContinueRun(next=NEXT),
+    "time_out_run": TimeOutRun(kind=TimeoutKind.RUN, next=NEXT),
+    "accept_update": AcceptUpdate(update_id="upd-1"),
+    "reject_update": RejectUpdate(update_id="upd-1", failure=FAILURE),
+    "complete_update": CompleteUpdate(update_id="upd-1", outcome=Completed(result=PLAIN)),
+    "record_version": RecordVersion(change_id="tax", version=2, deprecated=True),
+    "record_local_activity": RecordLocalActivity(call_id=4, name="charge", outcome=Failed(failure=FAILURE), attempt=2),
+    "upsert_memo": UpsertMemo(entries={"note": PLAIN, "gone": None}),
+    "upsert_attributes": UpsertAttributes(attributes=ATTRIBUTES),
+    "set_progress": SetProgress(done=3, total=7.5, text="rows"),
+    "set_status": SetStatus(text="waiting for approval"),
+    "terminate_child": TerminateChild(call_id=5, reason="replaced"),
 }
 
 HEARTBEAT = (PLAIN, Payload(data=b"3"))

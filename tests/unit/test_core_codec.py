@@ -25,8 +25,11 @@ MESSAGE_NUMBERS = {
     "ChildStarted": 7,
     "ChildClosed": 8,
     "Resumed": 9,
+    "UpdateRequested": 10,
+    "DeadlinePassed": 11,
+    "PauseRequested": 12,
 }
-OUTCOME_NUMBERS = {"Completed": 1, "Failed": 2, "Cancelled": 3, "Terminated": 4}
+OUTCOME_NUMBERS = {"Completed": 1, "Failed": 2, "Cancelled": 3, "Terminated": 4, "Continued": 5}
 COMMAND_NUMBERS = {
     "RunActivity": 1,
     "CancelActivity": 2,
@@ -39,6 +42,18 @@ COMMAND_NUMBERS = {
     "FailRun": 9,
     "CancelRun": 10,
     "TerminateRun": 11,
+    "ContinueRun": 12,
+    "TimeOutRun": 13,
+    "AcceptUpdate": 14,
+    "RejectUpdate": 15,
+    "CompleteUpdate": 16,
+    "RecordVersion": 17,
+    "RecordLocalActivity": 18,
+    "UpsertMemo": 19,
+    "UpsertAttributes": 20,
+    "SetProgress": 21,
+    "SetStatus": 22,
+    "TerminateChild": 23,
 }
 
 
@@ -167,4 +182,9 @@ def test_the_ids_of_messages_are_deterministic() -> None:
         "child_closed": "c5",
         "child_completed": "c5",
         "resumed": "rreq-3",
+        "started_options": "start",
+        "signaled_headers": "sreq-4",
+        "update_requested": "uupd-1",
+        "deadline_passed": "deadline/execution",
+        "pause_requested": "preq-5",
     }

@@ -192,7 +192,7 @@ def test_a_child_is_created_with_both_answers_to_its_parent() -> None:
         start=codec.messages.encode(start),
         parent_run_id=RUN_ID,
     )
-    assert made.started == Delivery(RUN_ID, "b4", codec.messages.encode(ChildStarted(4)), LATER_MS)
+    assert made.started == Delivery(RUN_ID, "b4", codec.messages.encode(ChildStarted(4)), LATER_MS, follows=True)
     assert (made.refused.run_id, made.refused.message_id) == (RUN_ID, "b4")
     refused = codec.messages.decode(made.refused.data)
     assert isinstance(refused, ChildStarted)
@@ -216,7 +216,7 @@ def test_a_child_is_asked_to_cancel_itself_once_for_each_call() -> None:
 
     commit = committed(command, before=(child(1),))
 
-    told = Delivery(child(1).run_id, request.id, codec.messages.encode(request), LATER_MS)
+    told = Delivery(child(1).run_id, request.id, codec.messages.encode(request), LATER_MS, follows=True)
     assert commit == plain(command, deliveries=(told,))
 
 
@@ -264,7 +264,7 @@ def test_a_parent_hears_of_the_end(closing: Closing, outcome: Outcome, status: R
 
     commit = committed(closing, parent=PARENT)
 
-    told = Delivery(PARENT_RUN_ID, "c9", codec.messages.encode(closed), LATER_MS)
+    told = Delivery(PARENT_RUN_ID, "c9", codec.messages.encode(closed), LATER_MS, follows=True)
     assert commit == plain(closing, closes=status, deliveries=(told,))
 
 
@@ -278,8 +278,10 @@ def test_open_children_get_what_their_policy_says() -> None:
     cancel = CancelRequested("parent order-1 closed", f"{RUN_ID}/2")
     # A parked child cannot take a cancellation, but a termination must end it.
     assert commit.deliveries == (
-        Delivery(children[0].run_id, terminate.id, codec.messages.encode(terminate), LATER_MS, unparks=True),
-        Delivery(children[1].run_id, cancel.id, codec.messages.encode(cancel), LATER_MS, unparks=False),
+        Delivery(
+            children[0].run_id, terminate.id, codec.messages.encode(terminate), LATER_MS, unparks=True, follows=True
+        ),
+        Delivery(children[1].run_id, cancel.id, codec.messages.encode(cancel), LATER_MS, unparks=False, follows=True),
     )
 
 

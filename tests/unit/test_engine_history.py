@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from perdure.core.command import Command
+from perdure.core.command import Command, RejectUpdate
 from perdure.core.failure import Failure
 from perdure.core.message import (
     ActivityClosed,
@@ -99,6 +99,9 @@ INPUTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "child_completed": [("ChildWorkflowExecutionCompleted", {"call_id": 5, "result": {"cents": 4200}})],
     "resumed": [("WorkflowExecutionResumed", {})],
     "terminate_requested": [],
+    "update_requested": [],
+    "deadline_passed": [],
+    "pause_requested": [("WorkflowExecutionPaused", {"reason": "look first"})],
 }
 
 
@@ -155,7 +158,25 @@ OUTPUTS: dict[str, tuple[str, dict[str, Any]]] = {
     "fail_run": ("WorkflowExecutionFailed", {"failure": FAILURE_SHOWN}),
     "cancel_run": ("WorkflowExecutionCanceled", {"reason": ""}),
     "terminate_run": ("WorkflowExecutionTerminated", {"reason": "by an operator"}),
+    "complete_run_next": ("WorkflowExecutionCompleted", {"result": {"cents": 4200}, "new_run_id": CHILD_RUN_ID}),
+    "continue_run": ("WorkflowExecutionContinuedAsNew", {"new_run_id": CHILD_RUN_ID}),
+    "time_out_run": ("WorkflowExecutionTimedOut", {"kind": "run", "new_run_id": CHILD_RUN_ID}),
+    "accept_update": ("WorkflowExecutionUpdateAccepted", {"update_id": "upd-1"}),
+    "complete_update": ("WorkflowExecutionUpdateCompleted", {"update_id": "upd-1", "result": {"cents": 4200}}),
+    "record_version": ("MarkerRecorded", {"change_id": "tax", "version": 2, "deprecated": True}),
+    "record_local_activity": ("MarkerRecorded", {"call_id": 4, "activity": "charge", "failure": FAILURE_SHOWN}),
+    "upsert_memo": ("WorkflowPropertiesModified", {"memo": {"note": {"cents": 4200}, "gone": None}}),
+    "upsert_attributes": (
+        "UpsertWorkflowSearchAttributes",
+        {"CustomerId": "c-1", "Cents": 4200, "Share": 0.5, "Paid": True, "Due": 1_763_680_000_123}
+        | {"Tags": ("a", "b"), "Gone": None},
+    ),
+    "set_progress": ("MarkerRecorded", {"done": 3, "total": 7.5, "text": "rows"}),
+    "set_status": ("MarkerRecorded", {"status": "waiting for approval"}),
+    "terminate_child": ("TerminateExternalWorkflowExecutionInitiated", {"call_id": 5, "reason": "replaced"}),
 }
+UNSEEN = {RejectUpdate}
+"""An update that was refused leaves no trace."""
 
 
 @pytest.mark.parametrize("name", OUTPUTS)
@@ -164,7 +185,8 @@ def test_an_output_has_the_fields_names(name: str) -> None:
 
 
 def test_every_kind_of_output_is_looked_at() -> None:
-    assert {type(COMMANDS[name]) for name in OUTPUTS} == {type(each) for each in COMMANDS.values()}
+    assert {type(COMMANDS[name]) for name in OUTPUTS} == {type(each) for each in COMMANDS.values()} - UNSEEN
+    assert list(flatten([Turn(1, AT_MS, (), (COMMANDS["reject_update"],))])) == list(flatten([Turn(1, AT_MS, (), ())]))
 
 
 def test_a_termination_is_no_step_of_the_code() -> None:

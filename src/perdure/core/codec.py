@@ -1,4 +1,4 @@
-"""The persisted form of turns, messages and failures: one version byte, then msgpack.
+"""The persisted form of turns, messages, failures and notes: one version byte, then msgpack.
 
 Version 1: structs as arrays, led by the number of their class. Fields are only ever appended, with a default,
 so that old bytes stay readable; anything else takes a new version. Golden files: tests/unit/golden.
@@ -11,6 +11,7 @@ import msgspec
 from perdure.core.errors import UndecodablePayload
 from perdure.core.failure import Failure
 from perdure.core.message import Message, TerminateRequested
+from perdure.core.note import RunNote
 from perdure.core.payload import Payload
 from perdure.core.turn import Turn
 
@@ -47,6 +48,7 @@ class Codec(Generic[T]):
 turns: Codec[Turn] = Codec("a recorded turn", Turn)
 messages: Codec[Message] = Codec("a message", Message)
 failures: Codec[Failure] = Codec("a failure", Failure)
+notes: Codec[RunNote] = Codec("what a run tells of itself", RunNote)
 heartbeats: Codec[tuple[Payload, ...]] = Codec("heartbeat details", tuple[Payload, ...])
 
 _TERMINATION = messages.encode(TerminateRequested(""))[:3]

@@ -9,10 +9,12 @@ from typing import TypeAlias
 
 import msgspec
 
+from perdure.core.attributes import Attribute
 from perdure.core.failure import Failure
 from perdure.core.ids import RunId, WorkflowId
+from perdure.core.message import Completed, Failed, Headers, Message, Outcome, Started, StartOptions
 from perdure.core.payload import Payload
-from perdure.core.policy import ActivityOptions
+from perdure.core.policy import ActivityOptions, TimeoutKind
 
 
 class ParentClosePolicy(IntEnum):
@@ -31,6 +33,7 @@ class RunActivity(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False)
     args: tuple[Payload, ...]
     options: ActivityOptions
     queue: str | None = None
+    headers: Headers | None = None
 
 
 class CancelActivity(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):
@@ -62,6 +65,7 @@ class StartChild(msgspec.Struct, frozen=True, array_like=True, tag=5, gc=False):
     args: tuple[Payload, ...]
     close_policy: ParentClosePolicy = ParentClosePolicy.TERMINATE
     queue: str | None = None
+    options: StartOptions | None = None
 
 
 class CancelChild(msgspec.Struct, frozen=True, array_like=True, tag=6, gc=False):
@@ -78,16 +82,28 @@ class RecordSideEffect(msgspec.Struct, frozen=True, array_like=True, tag=7, gc=F
     value: Payload
 
 
+class NextRun(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The run that goes on for one that closes, under the same workflow id. See `core.chain`."""
+
+    run_id: RunId
+    started: Started
+    starts_at_ms: int
+    carried: tuple[Message, ...] = ()
+    """Messages that the closing run had taken but not used."""
+
+
 class CompleteRun(msgspec.Struct, frozen=True, array_like=True, tag=8, gc=False):
     """Close the run with its result."""
 
     result: Payload
+    next: NextRun | None = None
 
 
 class FailRun(msgspec.Struct, frozen=True, array_like=True, tag=9, gc=False):
     """Close the run as failed."""
 
     failure: Failure
+    next: NextRun | None = None
 
 
 class CancelRun(msgspec.Struct, frozen=True, array_like=True, tag=10, gc=False):
@@ -102,7 +118,97 @@ class TerminateRun(msgspec.Struct, frozen=True, array_like=True, tag=11, gc=Fals
     reason: str
 
 
-Closing: TypeAlias = CompleteRun | FailRun | CancelRun | TerminateRun
+class ContinueRun(msgspec.Struct, frozen=True, array_like=True, tag=12, gc=False):
+    """Close the run and go on as a new one with a fresh history."""
+
+    next: NextRun
+
+
+class TimeOutRun(msgspec.Struct, frozen=True, array_like=True, tag=13, gc=False):
+    """Close the run as timed out; asked by the engine itself, never by a program."""
+
+    kind: TimeoutKind
+    next: NextRun | None = None
+
+
+class AcceptUpdate(msgspec.Struct, frozen=True, array_like=True, tag=14, gc=False):
+    """The update is valid: from here on it will be completed, by this run or not at all."""
+
+    update_id: str
+
+
+class RejectUpdate(msgspec.Struct, frozen=True, array_like=True, tag=15, gc=False):
+    """The update is refused and changes nothing."""
+
+    update_id: str
+    failure: Failure
+
+
+class CompleteUpdate(msgspec.Struct, frozen=True, array_like=True, tag=16, gc=False):
+    """Answer an accepted update."""
+
+    update_id: str
+    outcome: Completed | Failed
+
+
+class RecordVersion(msgspec.Struct, frozen=True, array_like=True, tag=17, gc=False):
+    """Record which version of a change the run follows.
+
+    It has no call id: asking for one in new code must not move the numbers of the calls after it.
+    """
+
+    change_id: str
+    version: int
+    deprecated: bool = False
+    """The code no longer needs the record; it may be gone in a replay."""
+
+
+class RecordLocalActivity(msgspec.Struct, frozen=True, array_like=True, tag=18, gc=False):
+    """Record the outcome of an activity that ran within the turn; a replay hands it back at this place."""
+
+    call_id: int
+    name: str
+    outcome: Outcome
+    attempt: int = 1
+    """Number of its last try."""
+
+
+class UpsertMemo(msgspec.Struct, frozen=True, array_like=True, tag=19, gc=False):
+    """Change entries of the memo; None takes one away."""
+
+    entries: dict[str, Payload | None]
+
+
+class UpsertAttributes(msgspec.Struct, frozen=True, array_like=True, tag=20, gc=False):
+    """Change search attributes."""
+
+    attributes: tuple[Attribute, ...]
+
+
+class SetProgress(msgspec.Struct, frozen=True, array_like=True, tag=21, gc=False):
+    """Say how far the run is: so many of so many, and a word to it."""
+
+    done: float
+    total: float | None = None
+    text: str = ""
+
+
+class SetStatus(msgspec.Struct, frozen=True, array_like=True, tag=22, gc=False):
+    """Say in the run's own words what it does."""
+
+    text: str
+
+
+class TerminateChild(msgspec.Struct, frozen=True, array_like=True, tag=23, gc=False):
+    """End a child workflow at once; the program still waits for its outcome."""
+
+    call_id: int
+    reason: str
+
+
+Closing: TypeAlias = CompleteRun | FailRun | CancelRun | TerminateRun | ContinueRun | TimeOutRun
+CLOSINGS = frozenset(Closing.__args__)
+"""The classes of closing commands, for a quick look."""
 Command: TypeAlias = (
     RunActivity
     | CancelActivity
@@ -115,4 +221,16 @@ Command: TypeAlias = (
     | FailRun
     | CancelRun
     | TerminateRun
+    | ContinueRun
+    | TimeOutRun
+    | AcceptUpdate
+    | RejectUpdate
+    | CompleteUpdate
+    | RecordVersion
+    | RecordLocalActivity
+    | UpsertMemo
+    | UpsertAttributes
+    | SetProgress
+    | SetStatus
+    | TerminateChild
 )

@@ -188,11 +188,11 @@ def cancelled(reason: str) -> Failure:
     return Failure("CancelledError", reason, retryable=False)
 
 
-def timed_out(kind: TimeoutKind, last: Failure | None, details: tuple[Payload, ...] = ()) -> Failure:
-    """The failure of an attempt whose deadline passed.
+def timed_out(kind: TimeoutKind, last: Failure | None = None, details: tuple[Payload, ...] = ()) -> Failure:
+    """The failure of an attempt, or of a run, whose deadline passed.
 
     `last` is the failure of the try before, `details` the last heartbeat's.
     """
     # A deadline over all tries, or of the queue, leaves no time for another one.
-    retryable = kind in (TimeoutKind.START_TO_CLOSE, TimeoutKind.HEARTBEAT)
+    retryable = kind in (TimeoutKind.START_TO_CLOSE, TimeoutKind.HEARTBEAT, TimeoutKind.RUN)
     return Failure("TimeoutError", f"{kind} timeout", cause=last, retryable=retryable, details=details, timeout=kind)

@@ -7,9 +7,14 @@ from typing import TypeAlias
 
 import msgspec
 
+from perdure.core.attributes import Attribute
 from perdure.core.failure import Failure
 from perdure.core.ids import RunId, WorkflowId
 from perdure.core.payload import Payload
+from perdure.core.policy import RetryPolicy, TimeoutKind
+
+Headers: TypeAlias = dict[str, Payload]
+"""What travels beside the arguments, such as the caller's context; None in a field stands for none."""
 
 
 class Completed(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
@@ -36,7 +41,13 @@ class Terminated(msgspec.Struct, frozen=True, array_like=True, tag=4, gc=False):
     reason: str
 
 
-Outcome: TypeAlias = Completed | Failed | Cancelled | Terminated
+class Continued(msgspec.Struct, frozen=True, array_like=True, tag=5, gc=False):
+    """An outcome of a run that is none of its workflow: another run goes on. No answer ever carries it."""
+
+    run_id: RunId
+
+
+Outcome: TypeAlias = Completed | Failed | Cancelled | Terminated | Continued
 
 
 class Parent(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -47,6 +58,42 @@ class Parent(msgspec.Struct, frozen=True, array_like=True, gc=False):
     call_id: int
 
 
+class Chain(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Where a run stands among the runs of one workflow that follow each other."""
+
+    first_run_id: RunId
+    began_at_ms: int
+    """When the first of them was started."""
+    started_at_ms: int
+    """When this run was started, or is to start."""
+    previous_run_id: RunId | None = None
+    attempt: int = 1
+    """Number of the try under the workflow's retry policy."""
+    calls_count: int = 0
+    """Call ids go on from here: a late answer to a run before can never be taken for one to this run."""
+    last_result: Payload | None = None
+    """Of the last run that completed."""
+    last_failure: Failure | None = None
+    """Of the run before, if it failed."""
+
+
+class StartOptions(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What a run was started with beside its arguments; a run that goes on for another one inherits it."""
+
+    chain: Chain | None = None
+    """None: the run is the first one of its chain."""
+    retry: RetryPolicy | None = None
+    """Of the workflow as a whole; None: a failed run is not tried again."""
+    execution_ms: int | None = None
+    """Longest time of all runs of the chain together."""
+    run_ms: int | None = None
+    """Longest time of one run."""
+    cron: str | None = None
+    memo: dict[str, Payload] | None = None
+    attributes: tuple[Attribute, ...] = ()
+    headers: Headers | None = None
+
+
 class Started(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
     """The first message of every run: all that its program must know of it."""
 
@@ -55,6 +102,8 @@ class Started(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
     queue: str
     args: tuple[Payload, ...]
     parent: Parent | None = None
+    options: StartOptions | None = None
+    """None: nothing but the defaults."""
 
     @property
     def id(self) -> str:
@@ -95,6 +144,7 @@ class Signaled(msgspec.Struct, frozen=True, array_like=True, tag=4, gc=False):
     name: str
     payload: Payload
     request_id: str
+    headers: Headers | None = None
 
     @property
     def id(self) -> str:
@@ -160,6 +210,43 @@ class Resumed(msgspec.Struct, frozen=True, array_like=True, tag=9, gc=False):
         return f"r{self.request_id}"
 
 
+class UpdateRequested(msgspec.Struct, frozen=True, array_like=True, tag=10, gc=False):
+    """An update: a signal whose sender waits for an answer."""
+
+    name: str
+    args: tuple[Payload, ...]
+    update_id: str
+    headers: Headers | None = None
+
+    @property
+    def id(self) -> str:
+        """The sender's: an update sent twice under one id is applied once."""
+        return f"u{self.update_id}"
+
+
+class DeadlinePassed(msgspec.Struct, frozen=True, array_like=True, tag=11, gc=False):
+    """The run's own deadline, or that of its chain, has come."""
+
+    kind: TimeoutKind
+
+    @property
+    def id(self) -> str:
+        """Deterministic: a deadline passes once."""
+        return f"deadline/{self.kind}"
+
+
+class PauseRequested(msgspec.Struct, frozen=True, array_like=True, tag=12, gc=False):
+    """The run shall take no turn until it is resumed."""
+
+    reason: str
+    request_id: str
+
+    @property
+    def id(self) -> str:
+        """The sender's."""
+        return f"p{self.request_id}"
+
+
 Message: TypeAlias = (
     Started
     | ActivityClosed
@@ -170,6 +257,9 @@ Message: TypeAlias = (
     | ChildStarted
     | ChildClosed
     | Resumed
+    | UpdateRequested
+    | DeadlinePassed
+    | PauseRequested
 )
 
 

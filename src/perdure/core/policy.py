@@ -18,12 +18,14 @@ class RetryPolicy(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class TimeoutKind(StrEnum):
-    """Which of an activity's four deadlines passed."""
+    """Which deadline passed: one of an activity's four, or one of a workflow's two."""
 
     START_TO_CLOSE = "start_to_close"
     SCHEDULE_TO_CLOSE = "schedule_to_close"
     SCHEDULE_TO_START = "schedule_to_start"
     HEARTBEAT = "heartbeat"
+    RUN = "run"
+    EXECUTION = "execution"
 
 
 class ActivityOptions(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from perdure.core import codec
-from perdure.core.command import CancelRun, CompleteRun, FailRun, TerminateRun
+from perdure.core.command import Closing
 from perdure.core.errors import StoreCorrupt
 from perdure.core.ids import RunId
 from perdure.core.message import Outcome
@@ -25,7 +25,7 @@ async def read_outcome(store: Store, record: RunRecord) -> Outcome:
     (turns,) = await store.read_turns([(record.run_id, record.turns_count - 1)], 1)
     for data in turns:
         for closing in codec.turns.decode(data).outputs[-1:]:
-            if isinstance(closing, CompleteRun | FailRun | CancelRun | TerminateRun):
+            if isinstance(closing, Closing):
                 return outcome_of(closing)
     raise StoreCorrupt(store=store.url, reason=f"closed run {record.run_id} has no closing turn")
 

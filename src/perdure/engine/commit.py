@@ -3,8 +3,13 @@
 from collections.abc import Callable, Sequence
 from typing import assert_never
 
+from msgspec.structs import replace
+
 from perdure.core import codec
+from perdure.core.attributes import Attribute
+from perdure.core.chain import deadline
 from perdure.core.command import (
+    AcceptUpdate,
     CancelActivity,
     CancelChild,
     CancelRun,
@@ -12,31 +17,48 @@ from perdure.core.command import (
     Closing,
     Command,
     CompleteRun,
+    CompleteUpdate,
+    ContinueRun,
     FailRun,
+    NextRun,
     ParentClosePolicy,
+    RecordLocalActivity,
     RecordSideEffect,
+    RecordVersion,
+    RejectUpdate,
     RunActivity,
+    SetProgress,
+    SetStatus,
     StartChild,
     StartTimer,
+    TerminateChild,
     TerminateRun,
+    TimeOutRun,
+    UpsertAttributes,
+    UpsertMemo,
 )
 from perdure.core.errors import TurnTooLarge
-from perdure.core.failure import Failure
+from perdure.core.failure import Failure, timed_out
 from perdure.core.message import (
     Cancelled,
     CancelRequested,
+    Chain,
     ChildClosed,
     ChildStarted,
     Completed,
+    Continued,
+    DeadlinePassed,
     Failed,
     Message,
     Outcome,
     Parent,
     Started,
+    StartOptions,
     Terminated,
     TerminateRequested,
     TimerFired,
 )
+from perdure.core.note import RunNote
 from perdure.core.policy import queue_deadline_ms
 from perdure.core.store import ChildRun, Commit, Delivery, NewAttempt, NewRun, RunStatus
 from perdure.core.turn import TURN_BYTES_MAX, Turn
@@ -45,6 +67,9 @@ from perdure.engine.live import LiveRun
 
 def outcome_of(closing: Closing) -> Outcome:
     """What a closing command means to whoever waits for the run."""
+    following = next_of(closing)
+    if following is not None:
+        return Continued(following.run_id)
     match closing:
         case CompleteRun(result):
             return Completed(result)
@@ -54,6 +79,15 @@ def outcome_of(closing: Closing) -> Outcome:
             return Cancelled(failure)
         case TerminateRun(reason):
             return Terminated(reason)
+        case TimeOutRun(kind):
+            return Failed(timed_out(kind))
+        case ContinueRun():
+            raise AssertionError("another run goes on for it")
+
+
+def next_of(closing: Closing) -> NextRun | None:
+    """The run that goes on for the one that closes so."""
+    return None if isinstance(closing, CancelRun | TerminateRun) else closing.next
 
 
 def status_of(closing: Closing) -> RunStatus:
@@ -67,12 +101,29 @@ def status_of(closing: Closing) -> RunStatus:
             return RunStatus.CANCELLED
         case TerminateRun():
             return RunStatus.TERMINATED
+        case ContinueRun():
+            return RunStatus.CONTINUED_AS_NEW
+        case TimeOutRun():
+            return RunStatus.TIMED_OUT
 
 
 class CommitBuilder:
     """Collects what the commands of one turn change."""
 
-    __slots__ = ("_keeps", "_live", "_turn", "attempts", "cancelled", "children", "closing", "consumed", "deliveries")
+    __slots__ = (
+        "_keeps",
+        "_live",
+        "_turn",
+        "attempts",
+        "attributes",
+        "cancelled",
+        "children",
+        "closing",
+        "consumed",
+        "deliveries",
+        "next",
+        "note",
+    )
 
     def __init__(
         self, live: LiveRun, turn: Turn, consumed: Sequence[str], keeps: Callable[[RunActivity], bool]
@@ -86,6 +137,11 @@ class CommitBuilder:
         self.attempts: list[NewAttempt] = []
         self.cancelled: list[int] = []
         self.closing: Closing | None = None
+        self.note: RunNote | None = None
+        self.attributes: list[Attribute] = []
+        self.next: NewRun | None = None
+        if turn.number == 1:
+            self._arm()
         for command in turn.outputs:
             self.add(command)
 
@@ -104,12 +160,34 @@ class CommitBuilder:
                 self._add_child(command)
             case CancelChild(call_id, reason):
                 self._cancel_child(call_id, reason)
-            case RecordSideEffect():
+            case TerminateChild(call_id, reason):
+                child = self._live.open.calls.get(call_id)
+                if isinstance(child, StartChild):
+                    self._tell_child(child, TerminateRequested(reason))
+            case UpsertAttributes(attributes):
+                self.attributes += attributes
+            case UpsertMemo() | SetProgress() | SetStatus():
+                self.note = self._live.open.note
+            case (
+                RecordSideEffect()
+                | RecordVersion()
+                | RecordLocalActivity()
+                | AcceptUpdate()
+                | RejectUpdate()
+                | CompleteUpdate()
+            ):
                 pass
-            case CompleteRun() | FailRun() | CancelRun() | TerminateRun():
+            case CompleteRun() | FailRun() | CancelRun() | TerminateRun() | ContinueRun() | TimeOutRun():
                 self._close(command)
             case _:
                 assert_never(command)
+
+    def _arm(self) -> None:
+        """Let the run hear of its own deadline."""
+        started = self._live.open.started
+        due = None if started is None else deadline(started)
+        if due is not None:
+            self._tell(DeadlinePassed(due[1]), due[0])
 
     def _tell(self, message: Message, visible_at_ms: int) -> None:
         self.deliveries.append(Delivery(self._live.run_id, message.id, codec.messages.encode(message), visible_at_ms))
@@ -121,7 +199,10 @@ class CommitBuilder:
         live, at_ms = self._live, self._turn.at_ms
         queue = command.queue or self._live.open.queue
         parent = Parent(live.run_id, live.workflow_id, command.call_id)
-        started = Started(command.workflow_type, command.workflow_id, queue, command.args, parent)
+        options = command.options
+        if options is not None and options.chain is None:
+            options = replace(options, chain=Chain(command.run_id, at_ms, at_ms))
+        started = Started(command.workflow_type, command.workflow_id, queue, command.args, parent, options)
         refusal = Failure("AlreadyRunning", f"workflow id {command.workflow_id!r} has an open run", retryable=False)
         yes, no = ChildStarted(command.call_id), ChildStarted(command.call_id, refusal)
         self.children.append(
@@ -135,9 +216,11 @@ class CommitBuilder:
                     request_id=command.run_id,
                     start=codec.messages.encode(started),
                     parent_run_id=live.run_id,
+                    note=note_of(options),
+                    attributes=() if options is None else options.attributes,
                 ),
-                started=Delivery(live.run_id, yes.id, codec.messages.encode(yes), at_ms),
-                refused=Delivery(live.run_id, no.id, codec.messages.encode(no), at_ms),
+                started=Delivery(live.run_id, yes.id, codec.messages.encode(yes), at_ms, follows=True),
+                refused=Delivery(live.run_id, no.id, codec.messages.encode(no), at_ms, follows=True),
             )
         )
 
@@ -150,7 +233,7 @@ class CommitBuilder:
         # A parked child cannot take a cancellation, but must be ended by a termination.
         unparks = isinstance(message, TerminateRequested)
         self.deliveries.append(
-            Delivery(child.run_id, message.id, codec.messages.encode(message), self._turn.at_ms, unparks)
+            Delivery(child.run_id, message.id, codec.messages.encode(message), self._turn.at_ms, unparks, follows=True)
         )
 
     def _close(self, command: Closing) -> None:
@@ -165,10 +248,41 @@ class CommitBuilder:
                     self._tell_child(child, CancelRequested(f"parent {live.workflow_id} closed", request_id))
                 case ParentClosePolicy.ABANDON:
                     pass
-        parent = live.parent
-        if parent is not None:
+        parent, following = live.parent, next_of(command)
+        if following is not None:
+            self.next = self._following(following)
+        elif parent is not None:
             closed = ChildClosed(parent.call_id, outcome_of(command))
-            self.deliveries.append(Delivery(parent.run_id, closed.id, codec.messages.encode(closed), self._turn.at_ms))
+            data = codec.messages.encode(closed)
+            self.deliveries.append(Delivery(parent.run_id, closed.id, data, self._turn.at_ms, follows=True))
+
+    def _following(self, following: NextRun) -> NewRun:
+        live, at_ms, started = self._live, self._turn.at_ms, following.started
+        assert started.options is not None, "a run that goes on knows its chain"
+        assert started.options.chain is not None, "a run that goes on knows its chain"
+        return NewRun(
+            run_id=following.run_id,
+            workflow_id=live.workflow_id,
+            workflow_type=started.workflow_type,
+            queue=started.queue,
+            created_at_ms=at_ms,
+            request_id=following.run_id,
+            start=codec.messages.encode(started),
+            parent_run_id=None if started.parent is None else started.parent.run_id,
+            first_run_id=started.options.chain.first_run_id,
+            starts_at_ms=following.starts_at_ms,
+            deliveries=tuple(
+                Delivery(following.run_id, each.id, codec.messages.encode(each), at_ms, follows=True)
+                for each in following.carried
+            ),
+            note=note_of(started.options),
+            attributes=started.options.attributes,
+        )
+
+
+def note_of(options: StartOptions | None) -> bytes | None:
+    """What a new run tells of itself."""
+    return None if options is None or options.memo is None else codec.notes.encode(RunNote(options.memo))
 
 
 def new_attempt(command: RunActivity, own_queue: str, at_ms: int, *, kept: bool) -> NewAttempt:
@@ -200,7 +314,8 @@ def to_commit(
     if len(data) > TURN_BYTES_MAX:
         raise TurnTooLarge(run_id=live.run_id, size=len(data), limit=TURN_BYTES_MAX)
     outputs, at_ms = turn.outputs, turn.at_ms
-    if len(outputs) == 1 and type(outputs[0]) is RunActivity:
+    options = None if live.open.started is None else live.open.started.options
+    if len(outputs) == 1 and type(outputs[0]) is RunActivity and (turn.number > 1 or options is None):
         # The hot path, one activity after the other, spares the builder.
         attempt = new_attempt(outputs[0], live.open.queue, at_ms, kept=keeps(outputs[0]))
         keep = busy or attempt.kept
@@ -224,4 +339,7 @@ def to_commit(
         cancelled=tuple(built.cancelled),
         closes=None if built.closing is None else status_of(built.closing),
         keep=not closed and (busy or any(attempt.kept for attempt in built.attempts)),
+        next=built.next,
+        note=None if built.note is None else codec.notes.encode(built.note),
+        attributes=tuple(built.attributes),
     )

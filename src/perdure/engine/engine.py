@@ -17,6 +17,7 @@ from perdure.core.failure import Failure
 from perdure.core.ids import RunId, WorkflowId
 from perdure.core.message import (
     CancelRequested,
+    Continued,
     Message,
     Outcome,
     Query,
@@ -165,8 +166,10 @@ class Engine:
         )
 
     async def wait(self, run_id: RunId) -> Outcome:
-        """The outcome of a run, when it has one."""
-        return await self.closings.wait(run_id)
+        """The outcome of a run, or of those that go on for it, when there is one."""
+        while isinstance(outcome := await self.closings.wait(run_id), Continued):
+            run_id = outcome.run_id
+        return outcome
 
     # Telling
 
@@ -188,7 +191,7 @@ class Engine:
             record = await self.find(workflow_id, run_id)
             if record.status is not RunStatus.RUNNING:
                 raise RunClosed(workflow_id=workflow_id, status=record.status.value)
-            delivery = Delivery(record.run_id, message.id, data, self._clock.now_ms(), unparks)
+            delivery = Delivery(record.run_id, message.id, data, self._clock.now_ms(), unparks, follows=not unparks)
             (delivered,) = await self.store.deliver([delivery])
             if delivered:
                 if self.local is not None:

@@ -1,23 +1,36 @@
 """History as users see it: turns flattened to events, with the field's names. Event ids are positions."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any, assert_never
+from typing import Any, TypeAlias, assert_never
 
 import msgspec
 
 from perdure.core.command import (
+    AcceptUpdate,
     CancelActivity,
     CancelChild,
     CancelRun,
     CancelTimer,
+    Closing,
     Command,
     CompleteRun,
+    CompleteUpdate,
+    ContinueRun,
     FailRun,
+    RecordLocalActivity,
     RecordSideEffect,
+    RecordVersion,
+    RejectUpdate,
     RunActivity,
+    SetProgress,
+    SetStatus,
     StartChild,
     StartTimer,
+    TerminateChild,
     TerminateRun,
+    TimeOutRun,
+    UpsertAttributes,
+    UpsertMemo,
 )
 from perdure.core.failure import Failure
 from perdure.core.message import (
@@ -27,18 +40,23 @@ from perdure.core.message import (
     ChildClosed,
     ChildStarted,
     Completed,
+    Continued,
+    DeadlinePassed,
     Failed,
     Message,
     Outcome,
+    PauseRequested,
     Resumed,
     Signaled,
     Started,
     Terminated,
     TerminateRequested,
     TimerFired,
+    UpdateRequested,
 )
 from perdure.core.payload import Payload
 from perdure.core.turn import Turn
+from perdure.engine.commit import next_of
 
 
 class HistoryEvent(msgspec.Struct, frozen=True):
@@ -63,12 +81,14 @@ def flatten(turns: Iterable[Turn]) -> Iterator[HistoryEvent]:
 def _events(turn: Turn) -> Iterator[tuple[str, dict[str, Any]]]:
     for message in turn.inputs:
         yield from _input_events(message)
-    if not any(isinstance(output, TerminateRun) for output in turn.outputs):
+    if not any(isinstance(output, TerminateRun | TimeOutRun) for output in turn.outputs):
         yield "WorkflowTaskScheduled", {}
         yield "WorkflowTaskStarted", {}
         yield "WorkflowTaskCompleted", {}
     for command in turn.outputs:
-        yield _output_event(command)
+        # An update that was refused leaves no trace.
+        if not isinstance(command, RejectUpdate):
+            yield _output_event(command)
 
 
 def shown(payload: Payload) -> Any:
@@ -90,6 +110,8 @@ def _shown_outcome(outcome: Outcome) -> tuple[str, dict[str, Any]]:
             return "Canceled", {"reason": failure.message}
         case Terminated(reason):
             return "Terminated", {"reason": reason}
+        case Continued():
+            raise AssertionError("an answer is never that another run goes on")
 
 
 def shown_failure(failure: Failure) -> dict[str, Any]:
@@ -144,6 +166,11 @@ def _input_events(message: Message) -> Iterator[tuple[str, dict[str, Any]]]:
             yield f"ChildWorkflowExecution{kind}", {"call_id": message.call_id, **attributes}
         case Resumed():
             yield "WorkflowExecutionResumed", {}
+        case PauseRequested():
+            yield "WorkflowExecutionPaused", {"reason": message.reason}
+        case UpdateRequested() | DeadlinePassed():
+            # What came of it says it all.
+            return
 
 
 def _output_event(command: Command) -> tuple[str, dict[str, Any]]:
@@ -175,10 +202,64 @@ def _output_event(command: Command) -> tuple[str, dict[str, Any]]:
             }
         case RecordSideEffect():
             return "MarkerRecorded", {"call_id": command.call_id, "value": shown(command.value)}
+        case TerminateChild():
+            names = {"call_id": command.call_id, "reason": command.reason}
+            return "TerminateExternalWorkflowExecutionInitiated", names
+        case _:
+            return _told_event(command)
+
+
+Told: TypeAlias = (
+    AcceptUpdate
+    | CompleteUpdate
+    | RejectUpdate
+    | RecordVersion
+    | RecordLocalActivity
+    | UpsertMemo
+    | UpsertAttributes
+    | SetProgress
+    | SetStatus
+)
+
+
+def _told_event(command: Told | Closing) -> tuple[str, dict[str, Any]]:
+    match command:
+        case AcceptUpdate() | RejectUpdate():
+            return "WorkflowExecutionUpdateAccepted", {"update_id": command.update_id}
+        case CompleteUpdate():
+            _, attributes = _shown_outcome(command.outcome)
+            return "WorkflowExecutionUpdateCompleted", {"update_id": command.update_id, **attributes}
+        case RecordVersion():
+            names = {"change_id": command.change_id, "version": command.version, "deprecated": command.deprecated}
+            return "MarkerRecorded", names
+        case RecordLocalActivity():
+            _, attributes = _shown_outcome(command.outcome)
+            return "MarkerRecorded", {"call_id": command.call_id, "activity": command.name, **attributes}
+        case UpsertMemo():
+            entries = {name: None if entry is None else shown(entry) for name, entry in command.entries.items()}
+            return "WorkflowPropertiesModified", {"memo": entries}
+        case UpsertAttributes():
+            return "UpsertWorkflowSearchAttributes", {each.name: each.value for each in command.attributes}
+        case SetProgress():
+            return "MarkerRecorded", {"done": command.done, "total": command.total, "text": command.text}
+        case SetStatus():
+            return "MarkerRecorded", {"status": command.text}
+        case _:
+            following = next_of(command)
+            kind, attributes = _closing_event(command)
+            return kind, attributes if following is None else attributes | {"new_run_id": following.run_id}
+
+
+def _closing_event(command: Closing) -> tuple[str, dict[str, Any]]:
+    match command:
         case CompleteRun():
             return "WorkflowExecutionCompleted", {"result": shown(command.result)}
         case FailRun():
             return "WorkflowExecutionFailed", _shown_outcome(Failed(command.failure))[1]
+        case ContinueRun():
+            return "WorkflowExecutionContinuedAsNew", {}
+        case TimeOutRun():
+            return "WorkflowExecutionTimedOut", {"kind": str(command.kind)}
         case CancelRun():
             return "WorkflowExecutionCanceled", {"reason": command.failure.message}
         case TerminateRun():

@@ -5,22 +5,34 @@ a refused commit drops the live run.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias, cast
 
-from perdure.core import codec
+from msgspec.structs import replace
+
+from perdure.core import chain, codec
+from perdure.core.attributes import Attribute
 from perdure.core.command import (
+    CLOSINGS,
     CancelActivity,
     CancelRun,
     CancelTimer,
     Closing,
     Command,
     CompleteRun,
+    ContinueRun,
     FailRun,
+    NextRun,
     RunActivity,
+    SetProgress,
+    SetStatus,
     StartChild,
     StartTimer,
     TerminateRun,
+    TimeOutRun,
+    UpsertAttributes,
+    UpsertMemo,
 )
+from perdure.core.failure import Failure, timed_out
 from perdure.core.ids import RunId, WorkflowId
 from perdure.core.message import (
     ActivityClosed,
@@ -28,15 +40,19 @@ from perdure.core.message import (
     ChildClosed,
     ChildStarted,
     Completed,
+    DeadlinePassed,
     Message,
     Parent,
+    PauseRequested,
     Query,
     Resumed,
     Signaled,
     Started,
     TerminateRequested,
     TimerFired,
+    UpdateRequested,
 )
+from perdure.core.note import Progress, RunNote
 from perdure.core.payload import Payload
 from perdure.core.program import ProgramRun
 from perdure.core.turn import TURN_BYTES_MAX, Turn
@@ -54,6 +70,8 @@ def _size_of(message: Message) -> int:
     match message:
         case Signaled():
             return len(message.payload.data)
+        case UpdateRequested():
+            return sum(len(arg.data) for arg in message.args)
         case ActivityClosed(outcome=Completed(result)) | ChildClosed(outcome=Completed(result)):
             return len(result.data)
         case ActivityClosed() | ChildClosed() | Started():
@@ -62,10 +80,28 @@ def _size_of(message: Message) -> int:
             return 0
 
 
+def changed_note(note: RunNote, command: UpsertMemo | SetProgress | SetStatus) -> RunNote:
+    """What a run tells of itself after a command."""
+    match command:
+        case UpsertMemo(entries):
+            memo = {**(note.memo or {}), **entries}
+            return replace(note, memo={name: entry for name, entry in memo.items() if entry is not None})
+        case SetProgress(done, total, text):
+            return replace(note, progress=Progress(done, total, text))
+        case SetStatus(text):
+            return replace(note, status=text)
+
+
+def changed_attributes(before: dict[str, Attribute], changes: Iterable[Attribute]) -> dict[str, Attribute]:
+    """Search attributes after changes."""
+    after = before | {each.name: each for each in changes}
+    return {name: each for name, each in after.items() if each.value is not None}
+
+
 class OpenCalls:
     """Which calls of a run await an answer, folded from its turns without any of its code."""
 
-    __slots__ = ("calls", "closing", "requests", "started")
+    __slots__ = ("attributes", "calls", "children_calls_max", "closing", "note", "paused", "requests", "started")
 
     def __init__(self) -> None:
         self.started: Started | None = None
@@ -73,6 +109,11 @@ class OpenCalls:
         self.requests: set[str] = set()
         """Ids of the messages that carry their sender's request id."""
         self.closing: Closing | None = None
+        self.note: RunNote | None = None
+        self.attributes: dict[str, Attribute] = {}
+        self.paused = False
+        self.children_calls_max = 0
+        """The last call id of a child; a run that goes on counts from there."""
 
     @property
     def queue(self) -> str:
@@ -88,7 +129,7 @@ class OpenCalls:
         if kind is ActivityClosed or kind is TimerFired or kind is ChildClosed:
             return message.call_id in self.calls  # type: ignore[union-attr]
         match message:
-            case Signaled() | CancelRequested() | Resumed():
+            case Signaled() | CancelRequested() | Resumed() | UpdateRequested() | PauseRequested():
                 return message.id not in self.requests
             case ChildStarted():
                 return message.call_id in self.calls and message.id not in self.requests
@@ -108,24 +149,42 @@ class OpenCalls:
                 self.requests.add(message.id)
                 if message.refusal is not None:
                     self.calls.pop(message.call_id, None)
-            case Signaled() | CancelRequested() | Resumed():
+            case Signaled() | CancelRequested() | UpdateRequested():
                 self.requests.add(message.id)
+            case Resumed() | PauseRequested():
+                self.requests.add(message.id)
+                self.paused = isinstance(message, PauseRequested)
             case Started():
-                self.started = message
+                self._start(message)
             case _:
                 pass
+
+    def _start(self, message: Started) -> None:
+        self.started = message
+        options = message.options
+        if options is not None:
+            self.note = None if options.memo is None else RunNote(options.memo)
+            self.attributes = {each.name: each for each in options.attributes}
+            self.children_calls_max = 0 if options.chain is None else options.chain.calls_count
 
     def give(self, command: Command) -> None:
         """Note an output."""
         kind = type(command)
-        if kind is RunActivity or kind is StartTimer or kind is StartChild:
+        if kind is RunActivity or kind is StartTimer:
             self.calls[command.call_id] = command  # type: ignore[index, union-attr, assignment]
             return
         match command:
+            case StartChild():
+                self.calls[command.call_id] = command
+                self.children_calls_max = command.call_id
             case CancelActivity() | CancelTimer():
                 self.calls.pop(command.call_id, None)
-            case CompleteRun() | FailRun() | CancelRun() | TerminateRun():
+            case CompleteRun() | FailRun() | CancelRun() | TerminateRun() | ContinueRun() | TimeOutRun():
                 self.closing = command
+            case UpsertAttributes(attributes):
+                self.attributes = changed_attributes(self.attributes, attributes)
+            case UpsertMemo() | SetProgress() | SetStatus():
+                self.note = changed_note(self.note or RunNote(), command)
             case _:
                 pass
 
@@ -171,8 +230,10 @@ class LiveRun:
         """Become what the run was after these recorded turns; they follow the ones it has. Raises `ParkedError`."""
         for turn in turns:
             assert turn.number == self.turns_count + 1, (turn.number, self.turns_count)
-            # A terminated run's last turn never reached its program.
-            if self.program is not None and not (turn.outputs and isinstance(turn.outputs[-1], TerminateRun)):
+            # The last turn of a run that was ended from outside never reached its program.
+            if self.program is not None and not (
+                turn.outputs and isinstance(turn.outputs[-1], TerminateRun | TimeOutRun)
+            ):
                 self.program.recall(turn)
             self.open.fold(turn)
             self.turns_count = turn.number
@@ -216,14 +277,56 @@ class LiveRun:
                 messages = [*(each for each in messages if isinstance(each, Started)), message]
                 outputs = (TerminateRun(message.reason),)
                 break
+            elif type(message) is DeadlinePassed:
+                messages = [*(each for each in messages if isinstance(each, Started)), message]
+                outputs = (TimeOutRun(message.kind),)
+                break
         else:
-            assert self.program is not None, "only a termination needs no program"
-            outputs = tuple(self.program.step(at_ms, messages))
+            outputs = self._stepped(at_ms, messages)
+        if outputs and type(outputs[-1]) in CLOSINGS:
+            closing = self._with_next(cast(Closing, outputs[-1]), at_ms, messages)
+            outputs = (*outputs[:-1], closing)
         turn = Turn(self.turns_count + 1, at_ms, tuple(messages), outputs)
         self.open.fold(turn)
         self.turns_count = turn.number
         self.at_ms = at_ms
         return turn
+
+    def _stepped(self, at_ms: int, messages: Sequence[Message]) -> tuple[Command, ...]:
+        if not self.turns_count and isinstance(messages[0], Started):
+            due = chain.deadline(messages[0])
+            if due is not None and due[0] <= at_ms:
+                # Nobody was there to take its first turn in time.
+                return (TimeOutRun(due[1]),)
+        assert self.program is not None, "only a termination needs no program"
+        return tuple(self.program.step(at_ms, messages))
+
+    def _with_next(self, closing: Closing, at_ms: int, messages: Sequence[Message]) -> Closing:
+        """The closing with the run that goes on for this one, if any does."""
+        open_calls = self.open
+        started = open_calls.started or next(each for each in messages if isinstance(each, Started))
+        if isinstance(closing, ContinueRun):
+            return replace(closing, next=self._inherited(closing.next))
+        if started.options is None or isinstance(closing, CancelRun | TerminateRun):
+            return closing
+        facts: dict[str, Any] = {"calls_count": open_calls.children_calls_max}
+        failure: Failure | None = None
+        if isinstance(closing, CompleteRun):
+            facts["last_result"] = closing.result
+        else:
+            failure = closing.failure if isinstance(closing, FailRun) else timed_out(closing.kind)
+            facts["last_failure"] = failure
+        again_at_ms = None if failure is None else chain.retry_at_ms(started, failure, at_ms)
+        if again_at_ms is not None and started.options.chain is not None:
+            facts["attempt"] = started.options.chain.attempt + 1
+        if again_at_ms is None:
+            return closing
+        following = chain.next_run(started, self.run_id, at_ms, starts_at_ms=again_at_ms, **facts)
+        return replace(closing, next=self._inherited(following))
+
+    def _inherited(self, following: NextRun) -> NextRun:
+        memo = None if self.open.note is None else self.open.note.memo
+        return chain.inheriting(following, memo, tuple(self.open.attributes.values()))
 
     def query(self, query: Query) -> Payload:
         """Answer from the program's state."""

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 
 from perdure.core.ids import RunId, WorkerId, WorkflowId
 from perdure.core.store import (
-    SUSPECT_DEATHS,
     AttemptKey,
     Beat,
     ChildRun,
@@ -30,8 +29,8 @@ from perdure.core.store import (
     Waiting,
     WaitingMessage,
 )
-from perdure.stores.agenda import Agenda
 from perdure.stores.changes import Changes
+from perdure.stores.memory_holdings import Holdings
 from perdure.stores.memory_run import MemoryAttempt, MemoryMessage, MemoryRun
 
 
@@ -47,11 +46,7 @@ class MemoryStore:
         self._leases: dict[WorkerId, int] = {}
         self._repeats: dict[WorkerId, int] = {}
         """Numbers of the latest claims that said they had missed an answer."""
-        # What a worker holds, and what is claimable: the indexes of `claim`.
-        self._held_runs: dict[WorkerId, dict[int, MemoryRun]] = {}
-        self._held_attempts: dict[WorkerId, dict[tuple[int, int], MemoryAttempt]] = {}
-        self._due_runs: Agenda[tuple[str, str] | WorkerId, tuple[int]] = Agenda()
-        self._due_attempts: Agenda[tuple[str, str, bool], tuple[int, int]] = Agenda()
+        self._holdings = Holdings(self._by_index, self._changes.bump)
 
     @property
     def url(self) -> str:
@@ -72,38 +67,46 @@ class MemoryStore:
     def _create(self, new: NewRun) -> Created:
         found = self._obstacle(new)
         if found is not None:
-            return Created(found.new.run_id, fresh=False, same_request=found.new.request_id == new.request_id)
+            same_request = found.new.request_id == new.request_id
+            return Created(found.new.run_id, fresh=False, same_request=same_request, status=found.status)
         self._add_started(new)
         return Created(new.run_id, fresh=True)
 
     def _obstacle(self, new: NewRun) -> MemoryRun | None:
-        """What keeps `new` out: the run of its request, the open one of its workflow id, or the one of its run id."""
+        """What keeps `new` out: the run of its request, the last one of its workflow id, or the one of its run id."""
         same = self._of_workflow.get(new.workflow_id, {})
         if new.request_id in same:
             return same[new.request_id]
-        return self._open_run(new.workflow_id) or self._runs.get(new.run_id)
+        last = self._last_run(new.workflow_id)
+        if last is not None and (last.closed_at_ms is None or last.status in new.refused_after):
+            return last
+        return self._runs.get(new.run_id)
 
-    def _open_run(self, workflow_id: WorkflowId) -> MemoryRun | None:
+    def _last_run(self, workflow_id: WorkflowId) -> MemoryRun | None:
+        """The run created last; only that one can be open: an open one keeps others from being created."""
         same = self._of_workflow.get(workflow_id)
-        # Only the run created last can be open: an open one keeps others from being created.
-        last = next(reversed(same.values())) if same else None
-        return last if last is not None and last.closed_at_ms is None else None
+        return next(reversed(same.values())) if same else None
 
     def _add(self, new: NewRun) -> MemoryRun:
-        run = MemoryRun(next(self._counter), new)
+        attributes = {each.name: each for each in new.attributes if each.value is not None}
+        run = MemoryRun(next(self._counter), new, new.route or new.workflow_type, new.note, attributes)
         self._runs[new.run_id] = self._by_index[run.index] = run
         self._of_workflow.setdefault(new.workflow_id, {})[new.request_id] = run
         return run
 
     def _add_started(self, new: NewRun) -> None:
         self._add(new)
-        self._deliver(Delivery(new.run_id, "start", new.start, new.created_at_ms))
+        at_ms = new.created_at_ms if new.starts_at_ms is None else new.starts_at_ms
+        for delivery in (Delivery(new.run_id, "start", new.start, at_ms), *new.deliveries):
+            self._deliver(delivery)
 
     async def deliver(self, deliveries: Sequence[Delivery]) -> Sequence[bool]:
         return [self._deliver(delivery) for delivery in deliveries]
 
     def _deliver(self, delivery: Delivery) -> bool:
         run = self._runs.get(delivery.run_id)
+        if delivery.follows and run is not None and run.successor is not None:
+            run = self._follower(run)
         if run is None or run.closed_at_ms is not None:
             return False
         if delivery.message_id not in run.inbox:
@@ -111,9 +114,15 @@ class MemoryStore:
             if delivery.unparks:
                 run.parked = None
             due_at_ms = delivery.visible_at_ms
-            self._index_run(run, due_at_ms if run.due_at_ms is None else min(run.due_at_ms, due_at_ms))
+            self._holdings.index_run(run, due_at_ms if run.due_at_ms is None else min(run.due_at_ms, due_at_ms))
             self._changes.bump()
         return True
+
+    def _follower(self, run: MemoryRun) -> MemoryRun | None:
+        """The open run that goes on for it, through any number of others between."""
+        last = self._last_run(run.new.workflow_id)
+        same_chain = last is not None and last.record().first_run_id == run.record().first_run_id
+        return last if same_chain else None
 
     async def commit(self, worker: WorkerId | None, commits: Sequence[Commit]) -> frozenset[RunId]:
         assert len({commit.run_id for commit in commits}) == len(commits), "one batch holds at most one commit a run"
@@ -147,33 +156,48 @@ class MemoryStore:
     def _apply(self, worker: WorkerId | None, commit: Commit) -> None:
         run = self._runs[commit.run_id]
         run.turns.append(commit.turn)
+        run.upsert(commit.attributes)
+        run.note = run.note if commit.note is None else commit.note
+        run.route = commit.route or run.route
         if run.closed_at_ms is not None:
             return
         for message_id in commit.consumed:
             run.inbox.pop(message_id, None)
         for call_id in commit.finished:
-            self._drop_attempt(run, call_id)
+            self._holdings.drop_attempt(run, call_id)
         for call_id in commit.cancelled:
             attempt = run.attempts.get(call_id)
             if attempt is not None and attempt.worker is not None:
                 attempt.cancelled = True
             else:
-                self._drop_attempt(run, call_id)
+                self._holdings.drop_attempt(run, call_id)
         for new in commit.attempts:
             self._add_attempt(run, commit.number, new, worker if new.kept else None)
-        self._hold_run(run, worker if commit.keep else None)
+        self._holdings.hold_run(run, worker if commit.keep else None)
 
     def _close_all(self, commits: Sequence[Commit]) -> None:
         for commit in commits:
             if commit.closes is not None:
-                self._close(self._runs[commit.run_id], commit.closes, commit.at_ms)
+                run = self._runs[commit.run_id]
+                left = [each for id, each in run.inbox.items() if id not in commit.consumed and each.delivery.follows]
+                self._close(run, commit.closes, commit.at_ms)
+                if commit.next is not None:
+                    self._go_on(run, commit.next, left)
+
+    def _go_on(self, run: MemoryRun, new: NewRun, left: Sequence[MemoryMessage]) -> None:
+        run.successor = new.run_id
+        self._add_started(new)
+        successor = self._runs[new.run_id]
+        for message in left:
+            successor.inbox.setdefault(message.delivery.message_id, message)
+        self._holdings.index_run(successor, successor.earliest_ms())
 
     def _close(self, run: MemoryRun, status: RunStatus, at_ms: int) -> None:
         for call_id in tuple(run.attempts):
-            self._drop_attempt(run, call_id)
+            self._holdings.drop_attempt(run, call_id)
         run.inbox.clear()
         run.status, run.closed_at_ms, run.parked = status, at_ms, None
-        self._hold_run(run, None)
+        self._holdings.hold_run(run, None)
         self._changes.bump()
 
     def _start_child(self, child: ChildRun) -> Delivery:
@@ -187,26 +211,28 @@ class MemoryStore:
             run = self._runs.get(park.run_id)
             if run is not None and run.worker == worker and len(run.turns) == park.turns_count:
                 run.parked = park.failure
-                self._hold_run(run, None)
+                self._holdings.hold_run(run, None)
 
-    async def finish(self, worker: WorkerId, finishes: Sequence[Finish]) -> Sequence[bool]:
+    async def finish(self, worker: WorkerId | None, finishes: Sequence[Finish]) -> Sequence[bool]:
         return [self._finish(worker, finish) for finish in finishes]
 
-    def _finish(self, worker: WorkerId, finish: Finish) -> bool:
+    def _finish(self, worker: WorkerId | None, finish: Finish) -> bool:
         run = self._runs.get(finish.run_id)
         attempt = None if run is None else run.attempts.get(finish.call_id)
-        if run is None or attempt is None or attempt.worker != worker or attempt.attempt != finish.attempt:
+        if run is None or attempt is None or attempt.attempt != finish.attempt:
+            return False
+        if worker is not None and attempt.worker != worker:
             return False
         if attempt.cancelled:
-            self._drop_attempt(run, finish.call_id)
+            self._holdings.drop_attempt(run, finish.call_id)
         elif isinstance(finish.then, Delivery):
-            self._drop_attempt(run, finish.call_id)
+            self._holdings.drop_attempt(run, finish.call_id)
             self._deliver(finish.then)
         else:
             attempt.attempt, attempt.failure = finish.then.attempt, finish.then.failure
             attempt.heartbeat = finish.then.heartbeat or attempt.heartbeat
             attempt.due_at_ms, attempt.expires_at_ms = finish.then.due_at_ms, finish.then.expires_at_ms
-            self._hold_attempt(attempt, None)
+            self._holdings.hold_attempt(attempt, None)
         return True
 
     async def delete(self, runs: Sequence[RunId]) -> int:
@@ -221,48 +247,12 @@ class MemoryStore:
 
     # Holding
 
-    def _hold_run(self, run: MemoryRun, worker: WorkerId | None) -> None:
-        """Give the run to `worker`, or to nobody, and see anew when it is due."""
-        if run.worker != worker:
-            run.handed_arrival = 0
-        if run.worker is not None:
-            self._held_runs[run.worker].pop(run.index)
-        run.worker = worker
-        if worker is not None:
-            self._held_runs.setdefault(worker, {})[run.index] = run
-        self._index_run(run, run.earliest_ms())
-        if worker is None and run.due_at_ms is not None:
-            self._changes.bump()
-
-    def _index_run(self, run: MemoryRun, due_at_ms: int | None) -> None:
-        run.due_at_ms = due_at_ms
-        place = (run.new.queue, run.new.workflow_type) if run.worker is None else run.worker
-        self._due_runs.put((run.index,), place, None if run.parked is not None else due_at_ms)
-
     def _add_attempt(self, run: MemoryRun, turn_number: int, new: NewAttempt, worker: WorkerId | None) -> None:
         attempt = MemoryAttempt(
             run, new.call_id, turn_number, new.name, new.queue, new.due_at_ms, new.expires_at_ms, worker=None
         )
         run.attempts[new.call_id] = attempt
-        self._hold_attempt(attempt, worker)
-
-    def _hold_attempt(self, attempt: MemoryAttempt, worker: WorkerId | None) -> None:
-        if attempt.worker is not None:
-            self._held_attempts[attempt.worker].pop(attempt.key)
-        attempt.worker = worker
-        place = (attempt.queue, attempt.name, attempt.deaths_count >= SUSPECT_DEATHS)
-        self._due_attempts.put(attempt.key, place, attempt.ready_at_ms if worker is None else None)
-        if worker is not None:
-            self._held_attempts.setdefault(worker, {})[attempt.key] = attempt
-        else:
-            self._changes.bump()
-
-    def _drop_attempt(self, run: MemoryRun, call_id: int) -> None:
-        attempt = run.attempts.pop(call_id, None)
-        if attempt is not None:
-            if attempt.worker is not None:
-                self._held_attempts[attempt.worker].pop(attempt.key)
-            self._due_attempts.put(attempt.key, (attempt.queue, attempt.name, False), None)
+        self._holdings.hold_attempt(attempt, worker)
 
     async def register(self, worker: WorkerId, until_ms: int) -> None:
         self._leases[worker] = max(until_ms, self._leases.get(worker, 0))
@@ -289,89 +279,24 @@ class MemoryStore:
             return Claimed((), (), None)
         if request.since < request.number:
             self._repeats[request.worker] = request.number
-        runs = [self._claim_run(request, run, now_ms) for run in self._runs_due(request, now_ms)]
-        due = [*self._missed_attempts(request), *self._attempts_due(request, now_ms)]
+        runs = [self._claim_run(request, run, now_ms) for run in self._holdings.runs_due(request, now_ms)]
+        due = [*self._holdings.missed_attempts(request), *self._holdings.attempts_due(request, now_ms)]
         attempts = [self._claim_attempt(request, one, now_ms) for one in due]
-        return Claimed(tuple(runs), tuple(attempts), self._next_due_at_ms(request, now_ms))
-
-    def _runs_due(self, request: ClaimRequest, now_ms: int) -> list[MemoryRun]:
-        free = sorted(
-            itertools.chain.from_iterable(
-                self._due_runs.due(place, now_ms, request.runs_max)
-                for place in set(itertools.product(request.queues, request.workflow_types))
-            )
-        )
-        missed = self._missed_runs(request, now_ms)
-        keys = {key for _, key in missed}
-        held = [entry for entry in self._due_runs.due(request.worker, now_ms) if entry[1] not in keys]
-        return [self._by_index[key[0]] for _, key in sorted(free[: request.runs_max] + missed + held)]
-
-    def _missed_runs(self, request: ClaimRequest, now_ms: int) -> list[tuple[int, tuple[int]]]:
-        """What claims handed out whose answers the worker may have missed, by its first visible message."""
-        missed: list[tuple[int, tuple[int]]] = []
-        if request.since < request.number:
-            for run in self._held_runs.get(request.worker, {}).values():
-                first = min((message.delivery.visible_at_ms for message in run.inbox.values()), default=None)
-                if run.claim_number >= request.since and run.parked is None and first is not None and first <= now_ms:
-                    missed.append((first, (run.index,)))
-        return missed
-
-    def _missed_attempts(self, request: ClaimRequest) -> list[MemoryAttempt]:
-        """The same of attempts; those that were cancelled meanwhile are dropped."""
-        if request.since == request.number:
-            return []
-        held = sorted(self._held_attempts.get(request.worker, {}).items())
-        missed = [attempt for _, attempt in held if attempt.claim_number >= request.since]
-        for attempt in missed:
-            if attempt.cancelled:
-                self._drop_attempt(attempt.run, attempt.call_id)
-        return [attempt for attempt in missed if not attempt.cancelled]
+        return Claimed(tuple(runs), tuple(attempts), self._holdings.next_due_at_ms(request, now_ms))
 
     def _claim_run(self, request: ClaimRequest, run: MemoryRun, now_ms: int) -> ClaimedRun:
         messages = [message for message in run.sorted_inbox() if message.delivery.visible_at_ms <= now_ms]
-        self._hold_run(run, request.worker)
+        self._holdings.hold_run(run, request.worker)
         run.claim_number = request.number
         run.handed_arrival = max(message.arrival for message in run.inbox.values())
         run.handed_at_ms = now_ms
-        self._index_run(run, run.earliest_ms())
+        self._holdings.index_run(run, run.earliest_ms())
         return ClaimedRun(run.record(), tuple(message.delivery.data for message in messages))
 
-    def _attempts_due(self, request: ClaimRequest, now_ms: int) -> list[MemoryAttempt]:
-        kinds = set(itertools.product(request.queues, request.activities))
-        suspects_max = min(request.suspects_max, request.attempts_max)
-        fresh = [self._due_attempts.due((*kind, False), now_ms, request.attempts_max) for kind in kinds]
-        suspect = [self._due_attempts.due((*kind, True), now_ms, suspects_max) for kind in kinds]
-        suspects = sorted(itertools.chain.from_iterable(suspect))[:suspects_max]
-        keys = sorted([*itertools.chain.from_iterable(fresh), *suspects])[: request.attempts_max]
-        return [self._by_index[index].attempts[call_id] for _, (index, call_id) in keys]
-
     def _claim_attempt(self, request: ClaimRequest, attempt: MemoryAttempt, now_ms: int) -> ClaimedAttempt:
-        self._hold_attempt(attempt, request.worker)
+        self._holdings.hold_attempt(attempt, request.worker)
         attempt.claim_number = request.number
-        return ClaimedAttempt(
-            run_id=attempt.run.new.run_id,
-            workflow_id=attempt.run.new.workflow_id,
-            call_id=attempt.call_id,
-            attempt=attempt.attempt,
-            turn=attempt.run.turns[attempt.turn_number - 1],
-            queued_at_ms=attempt.due_at_ms,
-            deaths_count=attempt.deaths_count,
-            expired=attempt.expires_at_ms is not None and attempt.expires_at_ms <= now_ms,
-            heartbeat=attempt.heartbeat,
-            failure=attempt.failure,
-        )
-
-    def _next_due_at_ms(self, request: ClaimRequest, now_ms: int) -> int | None:
-        moments = [self._due_runs.next_at_ms(request.worker, now_ms)]
-        if request.runs_max > 0:
-            pairs = itertools.product(request.queues, request.workflow_types)
-            moments += [self._due_runs.next_at_ms(pair, now_ms) for pair in pairs]
-        kinds = ([False] if request.attempts_max > 0 else []) + (
-            [True] if min(request.attempts_max, request.suspects_max) > 0 else []
-        )
-        places = itertools.product(request.queues, request.activities, kinds)
-        moments += [self._due_attempts.next_at_ms(place, now_ms) for place in places]
-        return min((moment for moment in moments if moment is not None), default=None)
+        return attempt.claimed(now_ms)
 
     async def release(self, worker: WorkerId, *, died: bool) -> None:
         self._give_back(worker, died=died, now_ms=None)
@@ -379,19 +304,19 @@ class MemoryStore:
     def _give_back(self, worker: WorkerId, *, died: bool, now_ms: int | None) -> None:
         self._leases.pop(worker, None)
         self._repeats.pop(worker, None)
-        for run in tuple(self._held_runs.get(worker, {}).values()):
-            self._hold_run(run, None)
-        for attempt in tuple(self._held_attempts.get(worker, {}).values()):
+        for run in tuple(self._holdings.held_runs.get(worker, {}).values()):
+            self._holdings.hold_run(run, None)
+        for attempt in tuple(self._holdings.held_attempts.get(worker, {}).values()):
             if attempt.cancelled:
-                self._drop_attempt(attempt.run, attempt.call_id)
+                self._holdings.drop_attempt(attempt.run, attempt.call_id)
                 continue
             if died:
                 attempt.attempt += 1
                 attempt.deaths_count += 1
                 attempt.due_at_ms = attempt.due_at_ms if now_ms is None else now_ms
-            self._hold_attempt(attempt, None)
-        self._held_runs.pop(worker, None)
-        self._held_attempts.pop(worker, None)
+            self._holdings.hold_attempt(attempt, None)
+        self._holdings.held_runs.pop(worker, None)
+        self._holdings.held_attempts.pop(worker, None)
 
     async def leaseholders(self) -> Sequence[WorkerId]:
         return tuple(self._leases)
@@ -433,11 +358,5 @@ class MemoryStore:
 
     def _fitting(self, where: RunFilter) -> Iterable[MemoryRun]:
         for run in self._runs.values():
-            if (
-                (where.status is None or run.status == where.status)
-                and (where.workflow_type is None or run.new.workflow_type == where.workflow_type)
-                and (where.workflow_id is None or run.new.workflow_id == where.workflow_id)
-                and (where.workflow_id_prefix is None or run.new.workflow_id.startswith(where.workflow_id_prefix))
-                and (where.parked is None or (run.parked is not None) == where.parked)
-            ):
+            if run.fits(where):
                 yield run

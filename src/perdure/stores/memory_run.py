@@ -1,9 +1,12 @@
 """The memory store's rows: a run with its inbox and attempts. They decide nothing."""
 
+from collections.abc import Iterable
+
 import msgspec
 
-from perdure.core.ids import WorkerId
-from perdure.core.store import Delivery, NewRun, RunRecord, RunStatus, WaitingAttempt
+from perdure.core.attributes import Attribute
+from perdure.core.ids import RunId, WorkerId
+from perdure.core.store import ClaimedAttempt, Delivery, NewRun, RunFilter, RunRecord, RunStatus, WaitingAttempt
 
 
 class MemoryMessage(msgspec.Struct):
@@ -58,6 +61,21 @@ class MemoryAttempt(msgspec.Struct):
             heartbeat=self.heartbeat,
         )
 
+    def claimed(self, now_ms: int) -> ClaimedAttempt:
+        """What its new holder is told."""
+        return ClaimedAttempt(
+            run_id=self.run.new.run_id,
+            workflow_id=self.run.new.workflow_id,
+            call_id=self.call_id,
+            attempt=self.attempt,
+            turn=self.run.turns[self.turn_number - 1],
+            queued_at_ms=self.due_at_ms,
+            deaths_count=self.deaths_count,
+            expired=self.expires_at_ms is not None and self.expires_at_ms <= now_ms,
+            heartbeat=self.heartbeat,
+            failure=self.failure,
+        )
+
 
 class MemoryRun(msgspec.Struct):
     """A run, its turns, its inbox and its attempts.
@@ -67,10 +85,14 @@ class MemoryRun(msgspec.Struct):
 
     index: int
     new: NewRun
+    route: str
+    note: bytes | None
+    attributes: dict[str, Attribute]
     status: RunStatus = RunStatus.RUNNING
     closed_at_ms: int | None = None
     parked: bytes | None = None
     worker: WorkerId | None = None
+    successor: RunId | None = None
     turns: list[bytes] = msgspec.field(default_factory=list[bytes])
     inbox: dict[str, MemoryMessage] = msgspec.field(default_factory=dict[str, MemoryMessage])
     attempts: dict[int, MemoryAttempt] = msgspec.field(default_factory=dict[int, MemoryAttempt])
@@ -111,4 +133,27 @@ class MemoryRun(msgspec.Struct):
             parent_run_id=self.new.parent_run_id,
             parked=self.parked,
             worker=self.worker,
+            route=self.route,
+            first_run_id=self.new.first_run_id or self.new.run_id,
+            successor=self.successor,
+            note=self.note,
+            attributes=tuple(self.attributes.values()),
+        )
+
+    def upsert(self, attributes: Iterable[Attribute]) -> None:
+        """Add or replace search attributes, or take them away."""
+        for attribute in attributes:
+            if attribute.value is None:
+                self.attributes.pop(attribute.name, None)
+            else:
+                self.attributes[attribute.name] = attribute
+
+    def fits(self, where: RunFilter) -> bool:
+        """Whether it is one of those looked for."""
+        return (
+            (where.status is None or self.status == where.status)
+            and (where.workflow_type is None or self.new.workflow_type == where.workflow_type)
+            and (where.workflow_id is None or self.new.workflow_id == where.workflow_id)
+            and (where.workflow_id_prefix is None or self.new.workflow_id.startswith(where.workflow_id_prefix))
+            and (where.parked is None or (self.parked is not None) == where.parked)
         )

@@ -177,7 +177,7 @@ class Witness(StoreWrapper):
         for park in parks:
             self.counts[f"park for {codec.failures.decode(park.failure).type}"] += 1
 
-    async def finish(self, worker: WorkerId, finishes: Sequence[Finish]) -> Sequence[bool]:
+    async def finish(self, worker: WorkerId | None, finishes: Sequence[Finish]) -> Sequence[bool]:
         answers = await self.inner.finish(worker, finishes)
         for finish, answer in zip(finishes, answers, strict=True):
             if not answer:

@@ -56,7 +56,7 @@ class StoreWrapper:
     async def park(self, worker: WorkerId, parks: Sequence[Park]) -> None:
         await self.call("park", lambda: self.inner.park(worker, parks))
 
-    async def finish(self, worker: WorkerId, finishes: Sequence[Finish]) -> Sequence[bool]:
+    async def finish(self, worker: WorkerId | None, finishes: Sequence[Finish]) -> Sequence[bool]:
         return await self.call("finish", lambda: self.inner.finish(worker, finishes))
 
     async def delete(self, runs: Sequence[RunId]) -> int:

@@ -70,6 +70,11 @@ class Registry:
         return frozenset(self._makers)
 
     @property
+    def routes(self) -> frozenset[str]:
+        """What runs this process can take: see `NewRun.route`."""
+        return self.workflow_types
+
+    @property
     def activities(self) -> "dict[str, Activity[..., Any]]":
         """Activities by name."""
         return self._activities

@@ -313,7 +313,7 @@ class Worker:
         return ClaimRequest(
             worker=self.host.worker,
             queues=self._options.queues,
-            workflow_types=self._registry.workflow_types,
+            routes=self._registry.routes,
             activities=self._runner.names_with_room(self._registry.activities.values()),
             runs_max=runs_max,
             attempts_max=attempts_max,

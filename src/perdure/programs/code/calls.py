@@ -8,7 +8,7 @@ import msgspec
 from perdure.core.command import CancelActivity, CancelChild, ParentClosePolicy, RunActivity, StartChild
 from perdure.core.failure import ActivityError, ActivityTimeout, ChildWorkflowError, Failure
 from perdure.core.ids import RunId, WorkflowId, uuid7
-from perdure.core.message import ActivityClosed, Cancelled, Completed, Failed, Outcome, Terminated
+from perdure.core.message import ActivityClosed, Cancelled, Completed, Continued, Failed, Outcome, Terminated
 from perdure.core.payload import Payload
 from perdure.core.policy import ActivityOptions
 from perdure.programs.code.loop import CancelledError, Future
@@ -67,8 +67,8 @@ def failure_of(outcome: Outcome) -> Failure:
             return failure
         case Terminated(reason):
             return Failure("Terminated", reason, retryable=False)
-        case Completed():
-            raise AssertionError("a completed call has a result")
+        case Completed() | Continued():
+            raise AssertionError("a completed call has a result, and one that goes on has no outcome")
 
 
 def activity_error(name: str, message: ActivityClosed) -> ActivityError:

@@ -8,18 +8,30 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from perdure.core.command import (
+    AcceptUpdate,
     CancelActivity,
     CancelChild,
     CancelRun,
     CancelTimer,
     Command,
     CompleteRun,
+    CompleteUpdate,
+    ContinueRun,
     FailRun,
+    RecordLocalActivity,
     RecordSideEffect,
+    RecordVersion,
+    RejectUpdate,
     RunActivity,
+    SetProgress,
+    SetStatus,
     StartChild,
     StartTimer,
+    TerminateChild,
     TerminateRun,
+    TimeOutRun,
+    UpsertAttributes,
+    UpsertMemo,
 )
 from perdure.core.errors import NonDeterminism
 from perdure.core.payload import Payload
@@ -57,25 +69,22 @@ def differs(recorded: Sequence[Command], asked: Sequence[Command]) -> bool:
 
 
 def _same(old: Command, new: Command) -> bool:
-    match old, new:
-        case RunActivity(), RunActivity():
-            return old.call_id == new.call_id and old.name == new.name
-        case StartChild(), StartChild():
-            return (old.call_id, old.workflow_type, old.workflow_id) == (
-                new.call_id,
-                new.workflow_type,
-                new.workflow_id,
-            )
-        case (
-            (CancelActivity(), CancelActivity())
-            | (StartTimer(), StartTimer())
-            | (CancelTimer(), CancelTimer())
-            | (CancelChild(), CancelChild())
-            | (RecordSideEffect(), RecordSideEffect())
-        ):
-            return old.call_id == new.call_id
+    return type(old) is type(new) and _identity(old) == _identity(new)
+
+
+def _identity(command: Command) -> tuple[object, ...]:
+    """What of a command makes it that decision and no other."""
+    match command:
+        case RunActivity() | RecordLocalActivity():
+            return command.call_id, command.name
+        case StartChild():
+            return command.call_id, command.workflow_type, command.workflow_id
+        case CancelActivity() | StartTimer() | CancelTimer() | CancelChild() | TerminateChild() | RecordSideEffect():
+            return (command.call_id,)
+        case AcceptUpdate() | RejectUpdate() | CompleteUpdate():
+            return (command.update_id,)
         case _:
-            return type(old) is type(new)
+            return ()
 
 
 def first_difference(recorded: Sequence[Command], asked: Sequence[Command]) -> int:
@@ -113,6 +122,30 @@ def describe(command: Command | None) -> str:
             return "the run's cancellation"
         case TerminateRun():
             return "the run's termination"
+        case ContinueRun():
+            return "the run's continuation as a new one"
+        case TimeOutRun():
+            return "the run's time-out"
+        case AcceptUpdate():
+            return f"the acceptance of update {command.update_id!r}"
+        case RejectUpdate():
+            return f"the rejection of update {command.update_id!r}"
+        case CompleteUpdate():
+            return f"the answer of update {command.update_id!r}"
+        case RecordVersion():
+            return f"version {command.version} of change {command.change_id!r}"
+        case RecordLocalActivity():
+            return f"local activity {command.name!r} (call {command.call_id})"
+        case UpsertMemo():
+            return "a change of the memo"
+        case UpsertAttributes():
+            return "a change of search attributes"
+        case SetProgress():
+            return "progress"
+        case SetStatus():
+            return "a status"
+        case TerminateChild():
+            return f"the termination of a child workflow (call {command.call_id})"
 
 
 def mismatch(run: "CodeRun", history: Sequence[Turn], turn: Turn, asked: Sequence[Command]) -> NonDeterminism:

@@ -74,10 +74,10 @@ def _give_back(db: Database, lease_id: int, *, died: bool, now_ms: int | None) -
     db.changed = True
 
 
-def finish(db: Database, worker: WorkerId, finishes: Sequence[Finish]) -> list[bool]:
+def finish(db: Database, worker: WorkerId | None, finishes: Sequence[Finish]) -> list[bool]:
     """See `Store.finish`."""
-    lease_id = db.value("find_lease", worker)
-    if lease_id is None:
+    lease_id: int | None = None if worker is None else db.value("find_lease", worker)
+    if worker is not None and lease_id is None:
         return [False] * len(finishes)
     keys = db.keys_of([finish.run_id for finish in finishes])
     asked = [(keys.get(finish.run_id, 0), finish.call_id) for finish in finishes]
@@ -114,10 +114,15 @@ def _ready_at_ms(retry: Retry) -> int:
     return retry.due_at_ms if retry.expires_at_ms is None else min(retry.due_at_ms, retry.expires_at_ms)
 
 
-def _held(db: Database, lease_id: int, keys: Sequence[tuple[int, int]]) -> dict[tuple[int, int], tuple[int, bool]]:
-    """Of these attempts, those that the lease holds: the number of the try and whether it was cancelled."""
+def _held(
+    db: Database, lease_id: int | None, keys: Sequence[tuple[int, int]]
+) -> dict[tuple[int, int], tuple[int, bool]]:
+    """Of these attempts, those that the lease holds (None: any): the number of the try, whether it was cancelled."""
     flat = [value for key in keys for value in key]
-    found = db.values_of("held_attempts", flat, before=(lease_id,))
+    if lease_id is None:
+        found = db.values_of("any_attempts", flat)
+    else:
+        found = db.values_of("held_attempts", flat, before=(lease_id,))
     return {(key, call_id): (attempt, bool(cancelled)) for key, call_id, attempt, cancelled in found}
 
 
@@ -258,7 +263,7 @@ def _next_due_at_ms(db: Database, request: ClaimRequest, lease_id: int, now_ms: 
 
 
 def _run_kinds(request: ClaimRequest) -> Iterator[tuple[str, str]]:
-    return product(dict.fromkeys(request.queues), sorted(request.workflow_types))
+    return product(dict.fromkeys(request.queues), sorted(request.routes))
 
 
 def _attempt_kinds(request: ClaimRequest) -> Iterator[tuple[str, str]]:

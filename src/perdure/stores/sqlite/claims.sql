@@ -56,7 +56,7 @@ update attempts set lease_id = null, attempt = attempt + 1, deaths_count = death
 -- Free runs of one queue and type, oldest due first; once for each pair of these.
 select json_group_array(json_array(due_at_ms, id)) from (
 {select * from (select due_at_ms, id from runs
-   where queue = ? and workflow_type = ? and lease_id is null and parked is null and due_at_ms <= ?
+   where queue = ? and route = ? and lease_id is null and parked is null and due_at_ms <= ?
    order by due_at_ms, id limit ?) union all});
 
 -- name: due_held_runs
@@ -75,7 +75,7 @@ select json_group_array(json_array(visible_at_ms, run_key)) from (
 -- When the next free run of a queue and a type is due.
 select min(at_ms) from (
 {select (select min(due_at_ms) from runs
-   where queue = ? and workflow_type = ? and lease_id is null and parked is null and due_at_ms > ?) as at_ms union all});
+   where queue = ? and route = ? and lease_id is null and parked is null and due_at_ms > ?) as at_ms union all});
 
 -- name: next_held_run_ms
 -- When the next message of a held run is due.
@@ -153,6 +153,11 @@ select json_group_array(json_array(attempts.run_key, attempts.call_id, runs.run_
 -- Those of these attempts that a lease holds, with the number of the try.
 select json_group_array(json_array(run_key, call_id, attempt, cancelled)) from attempts
  where lease_id = ? and (run_key, call_id) in (select * from (values {(?, ?)}));
+
+-- name: any_attempts
+-- Those of these attempts that exist, whoever holds them.
+select json_group_array(json_array(run_key, call_id, attempt, cancelled)) from attempts
+ where (run_key, call_id) in (select * from (values {(?, ?)}));
 
 -- name: retry_attempts
 -- The next try of a call, free.

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from perdure.core.ids import RunId
-from perdure.core.store import Created, Delivery, NewRun
+from perdure.core.store import Created, Delivery, NewRun, RunStatus
 from perdure.stores.sqlite.database import Database
+from perdure.stores.sqlite.statements import TEXTS
 
 
 def create(db: Database, runs: Sequence[NewRun]) -> list[Created]:
@@ -15,34 +16,43 @@ def create(db: Database, runs: Sequence[NewRun]) -> list[Created]:
 
 
 def _obstacle(db: Database, new: NewRun) -> Created:
-    """What kept `new` out: the run of its request, the open one of its workflow id, or the one of its run id."""
+    """What kept `new` out: the run of its request, the last one of its workflow id, or the one of its run id."""
     same_request = db.value("find_same_request", new.workflow_id, new.request_id)
-    if same_request is not None:
-        return Created(same_request, fresh=False, same_request=True)
-    open_run = db.value("find_open", new.workflow_id)
-    if open_run is not None:
-        return Created(open_run, fresh=False)
-    return Created(new.run_id, fresh=False, same_request=db.value("find_request_of", new.run_id) == new.request_id)
+    found = same_request or db.value("find_open", new.workflow_id) or _refusing(db, new) or new.run_id
+    status = RunStatus(db.value("find_status", found))
+    same = found == same_request or db.value("find_request_of", found) == new.request_id
+    return Created(found, fresh=False, same_request=same, status=status)
+
+
+def _refusing(db: Database, new: NewRun) -> RunId | None:
+    """The last run of the workflow id, if `new` is refused after one that closed like it."""
+    last = db.execute(TEXTS["find_last"], (new.workflow_id,)).fetchone() if new.refused_after else None
+    return None if last is None or last[1] not in new.refused_after else last[0]
 
 
 def insert_started(db: Database, runs: Sequence[NewRun]) -> dict[RunId, int]:
     """Insert free runs with their start messages; return the internal ids of those that were not left out."""
     inserted = insert_runs(db, [(new, None) for new in runs])
     if inserted:
-        starts = [Delivery(new.run_id, "start", new.start, new.created_at_ms) for new in runs]
-        deliver(db, [start for start in starts if start.run_id in inserted], inserted)
+        told: list[Delivery] = []
+        for new in runs:
+            if new.run_id in inserted:
+                at_ms = new.created_at_ms if new.starts_at_ms is None else new.starts_at_ms
+                told += (Delivery(new.run_id, "start", new.start, at_ms), *new.deliveries)
+        deliver(db, told, inserted)
     return inserted
 
 
 def insert_runs(db: Database, rows: Sequence[tuple[NewRun, int | None]]) -> dict[RunId, int]:
     """Insert open runs, each with its lease; return the internal ids of those that were not left out."""
+    rows = [row for row in rows if not row[0].refused_after or _refusing(db, row[0]) is None]
     if not rows:
         return {}
     last: int = db.value("last_run_id")
     flat: list[Any] = []
     for key, (new, lease_id) in enumerate(rows, last + 1):
         flat += (key, new.run_id, new.workflow_id, new.workflow_type, new.queue, new.request_id, new.parent_run_id)
-        flat += (new.created_at_ms, lease_id)
+        flat += (new.created_at_ms, lease_id, new.route or new.workflow_type, new.first_run_id or new.run_id, new.note)
     inserted_count = db.run_rows("insert_runs", flat)
     keys = {row[0].run_id: key for key, row in enumerate(rows, last + 1)}
     if inserted_count < len(rows):
@@ -54,27 +64,32 @@ def insert_runs(db: Database, rows: Sequence[tuple[NewRun, int | None]]) -> dict
 
 def deliver(db: Database, deliveries: Sequence[Delivery], known: Mapping[RunId, int] | None = None) -> list[bool]:
     """See `Store.deliver`; `known` are internal ids of open runs."""
-    open_keys = dict(known or {})
-    asked = {delivery.run_id for delivery in deliveries if delivery.run_id not in open_keys}
+    keys = dict(known or {})
+    asked = {delivery.run_id for delivery in deliveries if delivery.run_id not in keys}
     if asked:
-        open_keys.update(db.values_of("open_runs", list(asked)))
-    accepted = [delivery for delivery in deliveries if delivery.run_id in open_keys]
+        keys.update(db.values_of("open_runs", list(asked)))
+    places = [keys.get(delivery.run_id) for delivery in deliveries]
+    if None in places:
+        followed = {each.run_id for each, key in zip(deliveries, places, strict=True) if key is None and each.follows}
+        followers: dict[RunId, int] = dict(db.values_of("followers", list(followed)))
+        pairs = zip(deliveries, places, strict=True)
+        places = [followers.get(each.run_id) if key is None and each.follows else key for each, key in pairs]
+    accepted = [(key, each) for key, each in zip(places, deliveries, strict=True) if key is not None]
     if accepted:
-        _insert_messages(db, accepted, open_keys)
-    return [delivery.run_id in open_keys for delivery in deliveries]
+        _insert_messages(db, accepted)
+    return [key is not None for key in places]
 
 
-def _insert_messages(db: Database, deliveries: Sequence[Delivery], keys: Mapping[RunId, int]) -> None:
+def _insert_messages(db: Database, deliveries: Sequence[tuple[int, Delivery]]) -> None:
     last: int = db.value("last_message_id")
     flat: list[Any] = []
-    for message, delivery in enumerate(deliveries, last + 1):
-        flat += (message, keys[delivery.run_id], delivery.message_id, delivery.visible_at_ms, delivery.data)
+    for message, (key, delivery) in enumerate(deliveries, last + 1):
+        flat += (message, key, delivery.message_id, delivery.visible_at_ms, delivery.data, delivery.follows)
     if db.run_rows("insert_messages", flat) < len(deliveries):
         inserted = set(db.values("messages_since", last))
         deliveries = [delivery for message, delivery in enumerate(deliveries, last + 1) if message in inserted]
     arrived: dict[int, tuple[int, bool]] = {}
-    for delivery in deliveries:
-        key = keys[delivery.run_id]
+    for key, delivery in deliveries:
         at_ms, unparks = arrived.get(key, (delivery.visible_at_ms, False))
         arrived[key] = (min(at_ms, delivery.visible_at_ms), unparks or delivery.unparks)
     if arrived:

@@ -9,8 +9,8 @@ select coalesce(max(seq), 0) from sqlite_sequence where name = 'inbox';
 -- name: insert_runs
 -- A run whose workflow id has an open run, or a run of the same request, is left out.
 insert or ignore into runs (id, run_id, workflow_id, workflow_type, queue, request_id, parent_run_id,
-  created_at_ms, lease_id, status)
-values {(?, ?, ?, ?, ?, ?, ?, ?, ?, 'running')};
+  created_at_ms, lease_id, route, first_run_id, note, status)
+values {(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'running')};
 
 -- name: runs_since
 -- Which of the runs just inserted were not left out.
@@ -24,6 +24,14 @@ select run_id from runs where workflow_id = ? and request_id = ?;
 -- The open run of a workflow id.
 select run_id from runs where workflow_id = ? and closed_at_ms is null;
 
+-- name: find_status
+-- How a run stands.
+select status from runs where run_id = ?;
+
+-- name: find_last
+-- The run of a workflow id that was created last.
+select run_id, status from runs where workflow_id = ? order by id desc limit 1;
+
 -- name: find_request_of
 -- The request that created a run.
 select request_id from runs where run_id = ?;
@@ -32,13 +40,31 @@ select request_id from runs where run_id = ?;
 -- The open ones among these run ids.
 select json_group_array(json_array(run_id, id)) from runs where closed_at_ms is null and run_id in (values {(?)});
 
+-- name: followers
+-- The open runs that go on for these, through any number of others between.
+select json_group_array(json_array(before.run_id, later.id)) from runs as before
+  join runs as later on later.workflow_id = before.workflow_id and later.closed_at_ms is null
+   and later.first_run_id = before.first_run_id
+ where before.successor is not null and before.run_id in (values {(?)});
+
+-- name: set_successors
+-- Runs that others go on for.
+with following (run_key, successor) as (values {(?, ?)})
+update runs set successor = following.successor from following where runs.id = following.run_key;
+
+-- name: move_messages
+-- What waits for the workflow goes to the run that goes on.
+with following (run_key, next_key) as (values {(?, ?)})
+update or ignore inbox set run_key = following.next_key from following
+ where inbox.run_key = following.run_key and inbox.follows = 1;
+
 -- name: run_keys
 -- The ids of runs by their public ids.
 select json_group_array(json_array(run_id, id)) from runs where run_id in (values {(?)});
 
 -- name: insert_messages
 -- A message that waits already is left out.
-insert or ignore into inbox (id, run_key, message_id, visible_at_ms, data) values {(?, ?, ?, ?, ?)};
+insert or ignore into inbox (id, run_key, message_id, visible_at_ms, data, follows) values {(?, ?, ?, ?, ?, ?)};
 
 -- name: messages_since
 -- Which of the messages just inserted were not left out.

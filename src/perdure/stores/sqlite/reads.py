@@ -15,7 +15,8 @@ def records(db: Database, keys: Sequence[int]) -> dict[int, RunRecord]:
 
 
 def _record(row: Sequence[Any]) -> RunRecord:
-    run_id, workflow_id, workflow_type, queue, status, created, closed, turns_count, parent, parked, worker = row
+    run_id, workflow_id, workflow_type, queue, status, created, closed, turns_count, parent, parked, worker = row[:11]
+    route, first_run_id, successor, note = row[11:]
     return RunRecord(
         run_id=run_id,
         workflow_id=workflow_id,
@@ -28,6 +29,10 @@ def _record(row: Sequence[Any]) -> RunRecord:
         parent_run_id=parent,
         parked=_blob(parked),
         worker=worker,
+        route=route,
+        first_run_id=first_run_id,
+        successor=successor,
+        note=_blob(note),
     )
 
 

@@ -3,7 +3,8 @@
 select json_group_array(json_array(runs.id, runs.run_id, runs.workflow_id, runs.workflow_type, runs.queue, runs.status,
     runs.created_at_ms, runs.closed_at_ms,
     coalesce((select max(turns.number) from turns where turns.run_key = runs.id), 0), runs.parent_run_id,
-    case when runs.parked is not null then hex(runs.parked) end, leases.worker))
+    case when runs.parked is not null then hex(runs.parked) end, leases.worker, runs.route, runs.first_run_id,
+    runs.successor, case when runs.note is not null then hex(runs.note) end))
   from runs left join leases on leases.id = runs.lease_id
  where runs.id in (values {(?)});
 

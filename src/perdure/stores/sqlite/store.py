@@ -64,7 +64,7 @@ class SqliteStore:
     async def park(self, worker: WorkerId, parks: Sequence[Park]) -> None:
         await self._writer.ask(lambda db: turns.park(db, worker, parks))
 
-    async def finish(self, worker: WorkerId, finishes: Sequence[Finish]) -> Sequence[bool]:
+    async def finish(self, worker: WorkerId | None, finishes: Sequence[Finish]) -> Sequence[bool]:
         return await self._writer.ask(lambda db: claims.finish(db, worker, finishes))
 
     async def delete(self, runs: Sequence[RunId]) -> int:

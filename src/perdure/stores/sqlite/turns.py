@@ -21,6 +21,7 @@ class _Rows(msgspec.Struct, gc=False):
     consumed: list[Any] = []
     kept: list[int] = []
     dropped: list[int] = []
+    changed: list[Any] = []
 
 
 def commit(db: Database, worker: WorkerId | None, commits: Sequence[Commit]) -> frozenset[RunId]:
@@ -68,9 +69,31 @@ def _close(db: Database, commits: Sequence[Commit], keys: dict[RunId, int]) -> N
     for commit in closing:
         flat += (keys[commit.run_id], str(commit.closes), commit.at_ms)
     db.run_rows("close_runs", flat)
+    followed = [commit for commit in closing if commit.next is not None]
+    if followed:
+        _go_on(db, followed, keys)
     db.run_rows("empty_inboxes", closed)
     db.run_rows("delete_attempts_of_runs", closed)
     db.changed = True
+
+
+def _go_on(db: Database, commits: Sequence[Commit], keys: dict[RunId, int]) -> None:
+    """Create the successors of runs that close, with the messages that follow."""
+    taken: list[Any] = []
+    for commit in commits:
+        for message_id in commit.consumed:
+            taken += (keys[commit.run_id], message_id)
+    db.run_rows("consume", taken)
+    created = insert_started(db, [commit.next for commit in commits if commit.next is not None])
+    successors: list[Any] = []
+    moves: list[int] = []
+    for commit in commits:
+        if commit.next is not None and commit.next.run_id in created:
+            successors += (keys[commit.run_id], commit.next.run_id)
+            moves += (keys[commit.run_id], created[commit.next.run_id])
+    db.run_rows("set_successors", successors)
+    db.run_rows("move_messages", moves)
+    db.run_rows("free_runs", moves[1::2])
 
 
 def _create(db: Database, lease_id: int | None, commits: Sequence[Commit]) -> dict[RunId, int]:
@@ -88,6 +111,8 @@ def _rows(commits: Sequence[Commit], keys: dict[RunId, int], lease_id: int | Non
     for commit in commits:
         key = keys[commit.run_id]
         turns += (key, commit.number, commit.turn)
+        if commit.note is not None or commit.route is not None:
+            rows.changed += (key, commit.route, commit.note)
         if commit.closes is not None:
             continue
         for call_id in commit.finished:
@@ -121,6 +146,8 @@ def _write(db: Database, rows: _Rows, lease_id: int | None) -> None:
     if rows.attempts:
         db.run_rows("insert_attempts", rows.attempts)
         db.changed = db.changed or None in rows.attempts[8::9]
+    if rows.changed:
+        db.run_rows("change_runs", rows.changed)
     if rows.kept:
         db.run_rows("hold_runs", rows.kept, before=(lease_id, lease_id, lease_id))
     if rows.dropped:

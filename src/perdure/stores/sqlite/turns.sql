@@ -55,6 +55,12 @@ delete from attempts where lease_id is null and (run_key, call_id) in (select * 
 insert or fail into attempts (run_key, call_id, turn_number, name, queue, due_at_ms, expires_at_ms, ready_at_ms, lease_id)
 values {(?, ?, ?, ?, ?, ?, ?, ?, ?)};
 
+-- name: change_runs
+-- What a turn says of its run: where it goes, and what it tells of itself.
+with changed (run_key, route, note) as (values {(?, ?, ?)})
+update runs set route = coalesce(changed.route, runs.route), note = coalesce(changed.note, runs.note)
+  from changed where runs.id = changed.run_key;
+
 -- name: hold_runs
 -- Give runs to a lease; a new holder was handed nothing yet.
 update runs set

@@ -61,14 +61,14 @@ class TestClaimingRuns:
         await store.create([other_queue, other_type, fitting])
 
         assert run_ids(await claim(store, ANNA)) == [fitting.run_id]
-        side = request(ANNA, queues=("main", "side"), workflow_types=frozenset({"refund", "order"}))
+        side = request(ANNA, queues=("main", "side"), routes=frozenset({"refund", "order"}))
         assert run_ids(await store.claim(side, NOW)) == [other_queue.run_id, other_type.run_id]
 
     async def test_a_request_for_no_type_claims_no_run(self, store: Store) -> None:
         await hire(store, ANNA)
         await store.create([new_run()])
 
-        claimed = await store.claim(request(ANNA, workflow_types=frozenset()), NOW)
+        claimed = await store.claim(request(ANNA, routes=frozenset()), NOW)
 
         assert (claimed.runs, claimed.next_due_at_ms) == ((), None)
 
@@ -90,7 +90,7 @@ class TestClaimingRuns:
         ]
         await hire(store, ANNA)
         await store.create(runs)
-        both = request(ANNA, queues=("main", "side"), workflow_types=frozenset({"order", "refund"}), runs_max=5)
+        both = request(ANNA, queues=("main", "side"), routes=frozenset({"order", "refund"}), runs_max=5)
 
         claimed = await store.claim(both, NOW)
 
@@ -133,7 +133,7 @@ class TestClaimingRuns:
         await store.commit(ANNA, [birth(held, deliveries=(message(held, "s1"),))])
         await store.create([free])
 
-        full = request(ANNA, runs_max=0, workflow_types=frozenset())
+        full = request(ANNA, runs_max=0, routes=frozenset())
         claimed = await store.claim(full, NOW)
 
         assert run_ids(claimed) == [held.run_id]

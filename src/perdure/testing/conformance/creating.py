@@ -60,7 +60,7 @@ class TestCreating:
 
         created = await store.create([again])
 
-        assert list(created) == [Created(first.run_id, fresh=False, same_request=True)]
+        assert list(created) == [Created(first.run_id, fresh=False, same_request=True, status=RunStatus.COMPLETED)]
 
     async def test_a_repeated_request_finds_its_run_even_when_another_is_open(self, store: Store) -> None:
         first, second = new_run(1), new_run(2, workflow_id=WorkflowId("order-1"))
@@ -70,7 +70,7 @@ class TestCreating:
 
         created = await store.create([first])
 
-        assert list(created) == [Created(first.run_id, fresh=False, same_request=True)]
+        assert list(created) == [Created(first.run_id, fresh=False, same_request=True, status=RunStatus.COMPLETED)]
 
     async def test_a_workflow_id_with_an_open_run_gets_no_other(self, store: Store) -> None:
         first, second = new_run(1), new_run(2, workflow_id=WorkflowId("order-1"))

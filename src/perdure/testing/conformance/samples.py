@@ -89,7 +89,7 @@ def request(worker: WorkerId, **changes: Any) -> ClaimRequest:
     all_of_it = ClaimRequest(
         worker=worker,
         queues=("main",),
-        workflow_types=frozenset({"order"}),
+        routes=frozenset({"order"}),
         activities=frozenset({"charge"}),
         runs_max=1_000,
         attempts_max=1_000,
