@@ -127,6 +127,11 @@ def current(asker: str) -> RunningAttempt:
     return found
 
 
+def running_attempt() -> RunningAttempt | None:
+    """The attempt whose code is running, if one is."""
+    return _current.get(None)
+
+
 def entered() -> bool:
     """Whether an attempt's code is running."""
     return _current.get(None) is not None

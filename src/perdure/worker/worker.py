@@ -407,14 +407,18 @@ class Worker:
             for key in extended.cancelled:
                 self._runner.cancel(key, "cancelled by the workflow")
 
+    def drop_all(self) -> None:
+        """Let go of every run and every activity here, as they are: others have them, or will."""
+        self._runner.drop_all()
+        self.host.drop_all()
+        self._suspects_running.clear()
+
     async def _start_over(self) -> None:
         """Drop everything and go on under a new id: after a lost lease others have what this worker held."""
         self._starting_over = True
         try:
             before = self.host.worker
-            self._runner.drop_all()
-            self.host.drop_all()
-            self._suspects_running.clear()
+            self.drop_all()
             await surely(lambda: self._store.release(before, died=False), "release")
             await self._register()
         finally:

@@ -1,0 +1,1 @@
+"""The test kit for users: an environment with a virtual clock, mocks, faults. Public as `perdure.testing`."""
