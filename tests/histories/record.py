@@ -4,7 +4,6 @@ It only ever adds: a file that exists is the history of a run that is still open
 """
 
 import asyncio
-import base64
 import platform
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -12,13 +11,13 @@ from typing import Any, cast
 
 import msgspec
 
-from perdure.core import codec
 from perdure.core.failure import Failure
-from perdure.core.ids import RunId, WorkflowId
+from perdure.core.ids import WorkflowId
 from perdure.core.payload import Payload
+from perdure.engine.recorded import RecordedHistory, recorded_history
 from perdure.programs.code.program import CodeProgram
 from tests.histories import workflows
-from tests.histories.replay import FOLDER, History, replay
+from tests.histories.replay import FOLDER, replay
 from tests.histories.workflows import ACTIVITIES, WORKFLOWS, Item
 from tests.unit.virtual_time import in_virtual_time
 from tests.unit.worker_world import Yard, yard
@@ -88,7 +87,7 @@ def _register(place: Yard) -> None:
         )
 
 
-async def _recorded(name: str) -> History:
+async def _recorded(name: str) -> RecordedHistory:
     """Run a script in virtual time; its history."""
     workflow, args, script = SCRIPTS[name]
     workflows.tries.clear()
@@ -101,7 +100,8 @@ async def _recorded(name: str) -> History:
         if script is not _cancel_at_once:
             await script(place)
         await place.outcome(run_id)
-        return _history(workflow, run_id, [codec.turns.encode(_anonymous(turn)) for turn in await place.turns(run_id)])
+        turns = [_anonymous(turn) for turn in await place.turns(run_id)]
+        return recorded_history(workflow, MAIN, run_id, turns, f"Python {platform.python_version()}")
 
 
 def _anonymous(value: Any) -> Any:
@@ -117,16 +117,6 @@ def _anonymous(value: Any) -> Any:
     return tuple(map(_anonymous, cast(tuple[Any, ...], value))) if isinstance(value, tuple) else value
 
 
-def _history(workflow: str, run_id: RunId, turns: list[bytes]) -> History:
-    return History(
-        workflow,
-        run_id,
-        MAIN,
-        f"Python {platform.python_version()}",
-        tuple(base64.b64encode(turn).decode() for turn in turns),
-    )
-
-
 def record_missing(folder: Path) -> list[str]:
     """Record what has no file yet; returns the names."""
     added: list[str] = []
@@ -134,10 +124,10 @@ def record_missing(folder: Path) -> list[str]:
         path = folder / f"{name}.json"
         if path.exists():
             continue
-        found: list[History] = []
+        found: list[RecordedHistory] = []
 
         @in_virtual_time
-        async def record(name: str = name, found: list[History] = found) -> None:
+        async def record(name: str = name, found: list[RecordedHistory] = found) -> None:
             found.append(await _recorded(name))
 
         record()

@@ -54,8 +54,14 @@ class Driver:
     """One run and its recorded turns."""
 
     def __init__(
-        self, fn: Callable[..., Any], *activities: Activity[..., Any], args: Sequence[Any] = (), run_id: RunId = RUN_ID
+        self,
+        fn: Callable[..., Any],
+        *activities: Activity[..., Any],
+        args: Sequence[Any] = (),
+        run_id: RunId = RUN_ID,
+        recalls: bool = True,
     ) -> None:
+        """`recalls` False: steps only, without a look back after each."""
         self.program = program_of(fn, *activities)
         self.run_id = run_id
         self._owner = self.program.open(run_id)
@@ -64,6 +70,7 @@ class Driver:
         self.at_ms = START_MS
         self.started = Started(self.program.name, WorkflowId("w-1"), "default", to_payloads(args))
         self._signals_count = 0
+        self._recalls = recalls
 
     def start(self, *more: Message) -> list[Command]:
         """The first step."""
@@ -75,7 +82,8 @@ class Driver:
         outputs = tuple(self.run.step(self.at_ms, messages))
         turn = Turn(len(self.turns) + 1, self.at_ms, messages, outputs)
         self.turns.append(codec.turns.decode(codec.turns.encode(turn)))
-        self.recalled().close()
+        if self._recalls:
+            self.recalled().close()
         return list(outputs)
 
     def recalled(self, program: CodeProgram | None = None) -> OwnedRun:

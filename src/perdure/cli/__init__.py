@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-from perdure.cli import check, fsck, inspect, run, tell, worker
+from perdure.cli import check, fsck, inspect, replay, run, tell, worker
 from perdure.cli.exits import Advice, Exit, exit_of, line_of
 from perdure.cli.output import one_line, print_error
 from perdure.cli.targets import store_url
@@ -18,7 +18,15 @@ from perdure.core.errors import InvalidCommand, PerdureError
 
 __all__ = ["main"]
 
-VERBS: tuple[Verb, ...] = (*run.VERBS, *worker.VERBS, *inspect.VERBS, *tell.VERBS, *check.VERBS, *fsck.VERBS)
+VERBS: tuple[Verb, ...] = (
+    *run.VERBS,
+    *worker.VERBS,
+    *inspect.VERBS,
+    *tell.VERBS,
+    *check.VERBS,
+    *replay.VERBS,
+    *fsck.VERBS,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -27,7 +27,7 @@ class Exit(IntEnum):
 
     OK = 0
     FAILED = 1
-    """The run failed, was cancelled or was terminated; or `fsck` or `check` found something."""
+    """The run failed, was cancelled or was terminated; or `fsck`, `check` or `replay` found something."""
     USAGE = 2
     NOT_FOUND = 3
     REFUSED = 4

@@ -9,7 +9,7 @@ from perdure.cli.clients import ask, handle_of
 from perdure.cli.exits import Exit
 from perdure.cli.inputs import arguments_of
 from perdure.cli.output import compact, moment, print_error, print_fields, print_json, print_table
-from perdure.cli.verbs import Parser, Verb, add_app, add_id, add_input, add_output, add_store
+from perdure.cli.verbs import Parser, Verb, add_app, add_id, add_input, add_output, add_runs, add_store
 from perdure.core.errors import InvalidOption, StillRunning, WorkflowFailed
 from perdure.core.failure import Failure
 from perdure.core.store import RunStatus
@@ -19,11 +19,7 @@ from perdure.engine.history import HistoryEvent, shown_failure
 
 
 def _add_list(parser: Parser) -> None:
-    parser.add_argument("--status", choices=[status.value for status in RunStatus], help="only runs in this state")
-    parser.add_argument("--type", metavar="NAME", help="only runs of this workflow")
-    parser.add_argument("--id-prefix", metavar="TEXT", help="only workflow ids that begin so")
-    parser.add_argument("--parked", action="store_true", help="only runs that cannot go on")
-    parser.add_argument("--limit", type=int, default=100, metavar="N", help="at most so many, 1 to 1000 (default: 100)")
+    add_runs(parser)
     parser.add_argument("--before", metavar="RUN", help="only runs older than this one: the next page")
     add_store(parser)
     add_output(parser)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, NoReturn
 
 from perdure.core.errors import InvalidCommand
+from perdure.core.store import RunStatus
 
 
 class Parser(argparse.ArgumentParser):
@@ -55,3 +56,14 @@ def add_id(parser: Parser) -> None:
     """The workflow id and `--run`."""
     parser.add_argument("id", metavar="ID", help="the workflow id")
     parser.add_argument("--run", metavar="RUN", help="one run of it (default: the open one, else the last one)")
+
+
+def add_runs(parser: Parser) -> None:
+    """`--status` and what else chooses runs."""
+    parser.add_argument("--status", choices=[status.value for status in RunStatus], help="only runs in this state")
+    parser.add_argument("--type", metavar="NAME", help="only runs of this workflow")
+    parser.add_argument("--id-prefix", metavar="TEXT", help="only workflow ids that begin so")
+    parser.add_argument("--parked", action="store_true", help="only runs that cannot go on")
+    parser.add_argument(
+        "--limit", type=int, default=100, metavar="N", help="at most so many, newest first (default: 100)"
+    )

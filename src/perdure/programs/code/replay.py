@@ -154,6 +154,7 @@ def mismatch(run: "CodeRun", history: Sequence[Turn], turn: Turn, asked: Sequenc
     where = trace.place_of_command(run.program, run.run_id, history, index) if len(history) == turn.number else None
     return NonDeterminism(
         turn=turn.number,
+        index=index,
         run_id=run.run_id,
         recorded=describe(turn.outputs[index] if index < len(turn.outputs) else None),
         asked=describe(asked[index] if index < len(asked) else None),
