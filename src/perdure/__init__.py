@@ -18,7 +18,14 @@ from perdure.core.errors import (
     WorkflowNotFound,
     WorkflowTerminated,
 )
-from perdure.core.failure import ActivityError, ActivityTimeout, ApplicationError, ChildWorkflowError, ExecutionError
+from perdure.core.failure import (
+    ActivityError,
+    ActivityTimeout,
+    ApplicationError,
+    ChildWorkflowError,
+    ExecutionError,
+    ExternalWorkflowError,
+)
 from perdure.core.store import RunStatus
 from perdure.description import RunDescription, RunSummary
 from perdure.engine.history import HistoryEvent
@@ -35,6 +42,7 @@ __all__ = [
     "BlockingPerdure",
     "ChildWorkflowError",
     "ExecutionError",
+    "ExternalWorkflowError",
     "Handle",
     "HistoryEvent",
     "ParentClosePolicy",

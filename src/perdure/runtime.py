@@ -175,6 +175,7 @@ class Runtime:
             engine=self._to_engine,
             new_worker_id=new_worker_id,
             closed=self.engine.closings.closed,
+            verbs=self.engine,
         )
         await worker.start()
         self.engine.local = worker

@@ -20,16 +20,19 @@ from perdure.programs.code.api import (
 from perdure.programs.code.calls import ChildHandle
 from perdure.programs.code.channel import Channel
 from perdure.programs.code.definition import Signal
+from perdure.programs.code.external import ExternalHandle, external
 
 __all__ = [
     "Channel",
     "ChildHandle",
+    "ExternalHandle",
     "Info",
     "ParentClosePolicy",
     "Signal",
     "cancellation_requested",
     "channel",
     "execute_activity",
+    "external",
     "in_workflow",
     "info",
     "logger",

@@ -91,6 +91,7 @@ class Process:
             engine=mailbox,
             new_worker_id=lambda unique: WorkerId(f"{self.name}/{unique}"),
             closed=self.engine.closings.closed,
+            verbs=self.engine,
         )
         await self.worker.start()
         self.engine.local = self.worker

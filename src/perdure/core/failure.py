@@ -3,7 +3,8 @@
 ApplicationError                raised by users to say more than a plain exception does
 ExecutionError                  caught in workflow code: what was called ended without a result
 ├── ActivityError → ActivityTimeout
-└── ChildWorkflowError
+├── ChildWorkflowError
+└── ExternalWorkflowError
 """
 
 import traceback
@@ -107,6 +108,13 @@ class ChildWorkflowError(ExecutionError):
 
     def __init__(self, name: str, failure: Failure) -> None:
         super().__init__("child workflow", name, failure)
+
+
+class ExternalWorkflowError(ExecutionError):
+    """Another workflow could not be told: there is no such run, or it is closed; `type` says which."""
+
+    def __init__(self, workflow_id: str, failure: Failure) -> None:
+        super().__init__("telling workflow", workflow_id, failure)
 
 
 def clipped(text: str) -> str:

@@ -177,9 +177,20 @@ class Engine:
         """Tell a run something, durably. Raises `WorkflowNotFound` or `RunClosed`."""
         await self._tell(workflow_id, run_id, signal, unparks=False)
 
-    async def cancel(self, workflow_id: WorkflowId, run_id: RunId | None, reason: str) -> None:
+    async def cancel(
+        self, workflow_id: WorkflowId, run_id: RunId | None, reason: str, request_id: str | None = None
+    ) -> None:
         """Ask a run to cancel itself."""
-        await self._tell(workflow_id, run_id, CancelRequested(reason, self._clock.new_id()), unparks=False)
+        request = CancelRequested(reason, request_id or self._clock.new_id())
+        await self._tell(workflow_id, run_id, request, unparks=False)
+
+    async def has_taken(self, workflow_id: WorkflowId, run_id: RunId | None, message_id: str) -> bool:
+        """Whether a run has taken a message into its history."""
+        record = await self.find(workflow_id, run_id)
+        async for turn in self.turns(record.run_id):
+            if any(each.id == message_id for each in turn.inputs):
+                return True
+        return False
 
     async def resume(self, workflow_id: WorkflowId, run_id: RunId | None) -> None:
         """Let a parked run try again."""

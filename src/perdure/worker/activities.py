@@ -9,6 +9,7 @@ import logging
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextvars import Context
 from functools import partial
 from typing import Any
 
@@ -60,8 +61,12 @@ class ActivityRunner:
         on_ended: Callable[[Sequence[tuple[Job, Outcome]]], None],
         *,
         on_beat_due: Callable[[], None] = lambda: None,
+        engine_context: Context | None = None,
     ) -> None:
-        """Both callbacks are called on the engine's loop; `on_beat_due` once, until `beats` is called."""
+        """Both callbacks are called on the engine's loop; `on_beat_due` once, until `beats` is called.
+
+        `engine_context` is that of system activities.
+        """
         self._clock = clock
         self._mailbox = engine_mailbox
         self._limits = limits
@@ -70,7 +75,9 @@ class ActivityRunner:
         self._tasks = Room(Tasks(user_loop_mailbox, self._hand_over), limits.activities_max)
         self._threads = Room(Threads(self._hand_over, name="perdure-activity"), limits.threads_max)
         self._processes = Room(Processes(self._hand_over), limits.processes_max)
-        self._rooms = (self._tasks, self._threads, self._processes)
+        own = Tasks(engine_mailbox, self._hand_over, engine_context)
+        self._engine_tasks = Room(own, limits.activities_max)
+        self._rooms = (self._tasks, self._threads, self._processes, self._engine_tasks)
         self._held: dict[AttemptKey, RunningAttempt] = {}
         self._ended: deque[tuple[RunningAttempt, Outcome]] = deque()
         self._deadlines = Deadlines(clock, self._due)
@@ -82,9 +89,9 @@ class ActivityRunner:
     # Room
 
     def _room(self, definition: "Activity[..., Any]") -> Room:
-        if definition.process:
-            return self._processes
-        return self._tasks if definition.is_async else self._threads
+        if definition.is_async:
+            return self._engine_tasks if definition.on_engine else self._tasks
+        return self._processes if definition.process else self._threads
 
     def room(self, definition: "Activity[..., Any]") -> int:
         """How many more jobs of this kind would start at once."""

@@ -65,8 +65,10 @@ class Room:
 class Tasks:
     """Runs async activities as tasks of the user's loop: handed over in batches, reported in batches."""
 
-    def __init__(self, mailbox: Mailbox, ended: Ended) -> None:
+    def __init__(self, mailbox: Mailbox, ended: Ended, context: Context | None = None) -> None:
+        """`context` is what each attempt finds; nothing if None."""
         self._mailbox = mailbox
+        self._context = context or Context()
         self._ended = ended
         self._finished: list[tuple[RunningAttempt, Outcome]] = []
         self._flush_due = False
@@ -100,9 +102,9 @@ class Tasks:
         for attempt in attempts:
             coroutine, name = self._perform(attempt), attempt.job.call.name
             if plain:
-                task = asyncio.Task(coroutine, loop=loop, name=name, context=Context(), **_EAGER)
+                task = asyncio.Task(coroutine, loop=loop, name=name, context=self._context.copy(), **_EAGER)
             else:
-                task = loop.create_task(coroutine, name=name, context=Context())
+                task = loop.create_task(coroutine, name=name, context=self._context.copy())
             if not task.done():
                 attempt.task = task
         if _EAGER:

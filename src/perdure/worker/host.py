@@ -258,7 +258,7 @@ class RunHost:
         """Whether this worker runs a new activity itself; if so, its room is reserved."""
         if self.draining or (call.queue is not None and call.queue not in self._queues):
             return False
-        definition = self._registry.activity(call.name)
+        definition = self._registry.runnable.get(call.name)
         if definition is None or self._runner.room(definition) <= self._reserved_count:
             return False
         self._reserved_count += 1
@@ -295,7 +295,7 @@ class RunHost:
             if commit.deliveries:
                 self._events.claimable()
             return
-        activities = self._registry.activities
+        activities = self._registry.runnable
         for attempt in commit.attempts:
             if attempt.kept:
                 call = live.open.calls[attempt.call_id]

@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-from perdure.core.errors import DuplicateName, UnknownActivity, UnknownWorkflow
+from perdure.core.errors import DuplicateName, UnknownActivity, UnknownWorkflow, UnsupportedDefinition
 from perdure.core.ids import checked_id
 from perdure.core.program import Program
 from perdure.programs.code.definition import Activity
+from perdure.programs.code.system import PREFIX
+from perdure.worker.system import SYSTEM
 
 
 class Registry:
@@ -14,17 +16,24 @@ class Registry:
 
     def __init__(self) -> None:
         self._activities: dict[str, Activity[..., Any]] = {}
+        self._runnable: dict[str, Activity[..., Any]] = dict(SYSTEM)
         self._makers: dict[str, Callable[[], Program]] = {}
         self._programs: dict[str, Program] = {}
         self._places: dict[tuple[str, str], str] = {}
 
     def add_activity(self, activity: "Activity[..., Any]") -> None:
-        """Register an activity under its name; raises `DuplicateName`."""
+        """Register an activity under its name. Raises `DuplicateName`, `UnsupportedDefinition`."""
+        _refuse_reserved("activity", activity.name, activity.place)
         self._claim_name("activity", activity.name, activity.place)
-        self._activities[activity.name] = activity
+        self._activities[activity.name] = self._runnable[activity.name] = activity
 
-    def add_program(self, name: str, place: str, make: Callable[[], Program]) -> None:
-        """Register a program, made when first needed: it may look at what its module defines below it."""
+    def add_program(self, name: str, place: str, make: Callable[[], Program], *, own: bool = False) -> None:
+        """Register a program, made when first needed: it may look at what its module defines below it.
+
+        `own`: it is the engine's, and its name may be a reserved one.
+        """
+        if not own:
+            _refuse_reserved("workflow", name, place)
         self._claim_name("workflow", name, place)
         self._makers[name] = make
 
@@ -52,7 +61,7 @@ class Registry:
 
     def known_activity(self, name: str) -> "Activity[..., Any]":
         """The activity of this name; raises `UnknownActivity`."""
-        found = self._activities.get(name)
+        found = self._runnable.get(name)
         if found is None:
             raise UnknownActivity(name=name, known=", ".join(sorted(self._activities)) or "none")
         return found
@@ -76,5 +85,16 @@ class Registry:
 
     @property
     def activities(self) -> "dict[str, Activity[..., Any]]":
-        """Activities by name."""
+        """The user's activities by name."""
         return self._activities
+
+    @property
+    def runnable(self) -> "dict[str, Activity[..., Any]]":
+        """All activities that a worker runs, by name: the user's and the engine's."""
+        return self._runnable
+
+
+def _refuse_reserved(kind: str, name: str, place: str) -> None:
+    if name.startswith(PREFIX):
+        fact, remedy = f"names that begin with {PREFIX!r} are reserved", "give it another one with name=..."
+        raise UnsupportedDefinition(kind=kind, name=name, where=place, fact=fact, remedy=remedy)

@@ -29,6 +29,7 @@ from perdure.core.store import (
 )
 from perdure.engine.attempts import death
 from perdure.engine.clock import Clock
+from perdure.engine.engine import Engine
 from perdure.engine.live import LiveRun
 from perdure.engine.pipeline import promptly, surely
 from perdure.worker.activities import ActivityLimits, ActivityRunner
@@ -37,6 +38,7 @@ from perdure.worker.identity import is_gone
 from perdure.worker.job import Job
 from perdure.worker.mailbox import Mailbox
 from perdure.worker.registry import Registry
+from perdure.worker.system import context_of
 from perdure.worker.watchdog import Watched
 
 logger = logging.getLogger("perdure.worker")
@@ -78,14 +80,24 @@ class Worker:
         engine: Mailbox,
         new_worker_id: Callable[[str], WorkerId],
         closed: Callable[[RunId, Outcome], None],
+        verbs: Engine | None = None,
     ) -> None:
+        """`verbs` are what system activities use; without them the worker has its own."""
         self._store = store
         self._clock = clock
         self._registry = registry
         self._options = options
         self._new_worker_id = new_worker_id
         self.watched = Watched()
-        self._runner = ActivityRunner(clock, user, engine, options.limits, self._ended, on_beat_due=self._beat_soon)
+        self._runner = ActivityRunner(
+            clock,
+            user,
+            engine,
+            options.limits,
+            self._ended,
+            on_beat_due=self._beat_soon,
+            engine_context=context_of(verbs or Engine(store, clock)),
+        )
         events = HostEvents(
             closed=closed,
             timer_set=self._timer_set,
@@ -303,7 +315,7 @@ class Worker:
         return max(0, self._options.runs_max - len(self.host.held))
 
     def _attempts_room(self) -> int:
-        return self._runner.free(self._registry.activities.values())
+        return self._runner.free(self._registry.runnable.values())
 
     def _request(self, since: int) -> ClaimRequest:
         runs_max = self._runs_room()
@@ -314,7 +326,7 @@ class Worker:
             worker=self.host.worker,
             queues=self._options.queues,
             routes=self._registry.routes,
-            activities=self._runner.names_with_room(self._registry.activities.values()),
+            activities=self._runner.names_with_room(self._registry.runnable.values()),
             runs_max=runs_max,
             attempts_max=attempts_max,
             suspects_max=0 if self._suspects_running else 1,

@@ -103,6 +103,8 @@ class Activity(_Definition[P, R]):
         super().__init__(fn, name, converter)
         self.process = process
         """Runs in a process of its own pool."""
+        self.on_engine = False
+        """Runs on the engine's own loop: see `worker.system`."""
         self.defaults = DEFAULTS
         """Options of a call that gives no others."""
         self.queue: str | None = None
