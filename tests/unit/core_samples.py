@@ -5,6 +5,8 @@ The golden files hold exactly these values, so a sample is never changed: a new 
 
 from typing import get_args
 
+from msgspec.structs import replace
+
 from perdure.core.attributes import Attribute, AttributeKind
 from perdure.core.command import (
     AcceptUpdate,
@@ -47,6 +49,7 @@ from perdure.core.message import (
     DeadlinePassed,
     Failed,
     Message,
+    OpenChild,
     Parent,
     PauseRequested,
     Resumed,
@@ -129,6 +132,13 @@ STARTED_AGAIN = Started(
         headers={"tenant": ENCODED},
     ),
 )
+CHAIN_WITH_CHILDREN = Chain(
+    first_run_id=RUN_ID,
+    began_at_ms=1_763_680_000_000,
+    started_at_ms=1_763_680_000_500,
+    calls_count=17,
+    children=(OpenChild(call_id=4, run_id=CHILD_RUN_ID, workflow_id=WorkflowId("child-1"), workflow_type="ship"),),
+)
 NEXT = NextRun(
     run_id=CHILD_RUN_ID,
     started=STARTED_AGAIN,
@@ -144,6 +154,7 @@ MESSAGES: dict[str, Message] = {
         args=(PLAIN, ENCODED),
         parent=Parent(run_id=RUN_ID, workflow_id=WorkflowId("parent-1"), call_id=3),
     ),
+    "started_children": replace(STARTED_AGAIN, options=StartOptions(chain=CHAIN_WITH_CHILDREN)),
     "started_least": Started(workflow_type="t", workflow_id=WorkflowId("w"), queue="q", args=()),
     "activity_closed": ActivityClosed(
         call_id=2, outcome=Completed(result=PLAIN), attempt=4, started_at_ms=1_763_680_000_123, last_failure=FAILURE

@@ -9,7 +9,7 @@ from perdure.core.attributes import Attribute
 from perdure.core.command import NextRun
 from perdure.core.failure import Failure
 from perdure.core.ids import RunId, uuid7
-from perdure.core.message import Chain, Message, Started, StartOptions
+from perdure.core.message import Chain, Message, OpenChild, Started, StartOptions
 from perdure.core.payload import Payload
 from perdure.core.policy import RetryPolicy, TimeoutKind, delay_ms
 
@@ -56,6 +56,7 @@ def next_run(
     last_result: Payload | None = None,
     last_failure: Failure | None = None,
     carried: Sequence[Message] = (),
+    children: Sequence[OpenChild] = (),
 ) -> NextRun:
     """The run that goes on, at the moment `at_ms`, for run `run_id`, which was started so and made so many calls."""
     options = started.options or NO_OPTIONS
@@ -69,6 +70,7 @@ def next_run(
         calls_count=calls_count,
         last_result=before.last_result if last_result is None else last_result,
         last_failure=last_failure,
+        children=tuple(children),
     )
     return NextRun(
         run_id=RunId(uuid7(at_ms, Random(f"{run_id}/next"))),

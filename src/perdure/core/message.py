@@ -58,6 +58,15 @@ class Parent(msgspec.Struct, frozen=True, array_like=True, gc=False):
     call_id: int
 
 
+class OpenChild(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A child workflow that is handed over to the run that goes on: its end is told to that one."""
+
+    call_id: int
+    run_id: RunId
+    workflow_id: WorkflowId
+    workflow_type: str
+
+
 class Chain(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Where a run stands among the runs of one workflow that follow each other."""
 
@@ -75,6 +84,8 @@ class Chain(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Of the last run that completed."""
     last_failure: Failure | None = None
     """Of the run before, if it failed."""
+    children: tuple[OpenChild, ...] = ()
+    """Those that the run before handed over, under the call ids that they had there."""
 
 
 class StartOptions(msgspec.Struct, frozen=True, array_like=True, gc=False):

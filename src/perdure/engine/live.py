@@ -22,6 +22,7 @@ from perdure.core.command import (
     ContinueRun,
     FailRun,
     NextRun,
+    ParentClosePolicy,
     RunActivity,
     SetProgress,
     SetStatus,
@@ -165,7 +166,13 @@ class OpenCalls:
         if options is not None:
             self.note = None if options.memo is None else RunNote(options.memo)
             self.attributes = {each.name: each for each in options.attributes}
-            self.children_calls_max = 0 if options.chain is None else options.chain.calls_count
+            if options.chain is not None:
+                self.children_calls_max = options.chain.calls_count
+                for each in options.chain.children:
+                    # Whoever hands a child over has let it outlive its parent.
+                    self.calls[each.call_id] = StartChild(
+                        each.call_id, each.run_id, each.workflow_id, each.workflow_type, (), ParentClosePolicy.ABANDON
+                    )
 
     def give(self, command: Command) -> None:
         """Note an output."""

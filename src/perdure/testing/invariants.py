@@ -346,12 +346,17 @@ class _WaitingCheck:
         refused = isinstance(started, ChildStarted) and started.refusal is not None
         if refused or f"c{call.call_id}" in messages:
             return
-        if started is None and f"b{call.call_id}" not in self._open.requests:
+        options = None if self._open.started is None else self._open.started.options
+        # A child that was handed over is the child of a run before, which may have heard that it started.
+        handed_over = options is not None and options.chain is not None and call.call_id <= options.chain.calls_count
+        if started is None and f"b{call.call_id}" not in self._open.requests and not handed_over:
             self._found.append(f"nobody said whether child {call.call_id} started")
         child = next(iter(await self._store.read_runs([call.run_id])), None)
         if child is None:
             self._found.append(f"child {call.call_id} is run {call.run_id}, which does not exist")
-        elif child.parent_run_id != self._read.record.run_id or child.workflow_id != call.workflow_id:
+        elif child.workflow_id != call.workflow_id or (
+            child.parent_run_id != self._read.record.run_id and not handed_over
+        ):
             self._found.append(f"child {call.call_id} is run {call.run_id}, which is somebody else's")
         elif child.status is not RunStatus.RUNNING:
             self._found.append(f"child {call.call_id} is {child.status}, and its answer does not wait")

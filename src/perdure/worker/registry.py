@@ -8,7 +8,11 @@ from perdure.core.ids import checked_id
 from perdure.core.program import Program
 from perdure.programs.code.definition import Activity
 from perdure.programs.code.system import PREFIX
+from perdure.programs.schedule.program import ScheduleProgram
 from perdure.worker.system import SYSTEM
+
+SYSTEM_PROGRAMS: tuple[Program, ...] = (ScheduleProgram(),)
+"""Programs that every worker knows."""
 
 
 class Registry:
@@ -18,7 +22,7 @@ class Registry:
         self._activities: dict[str, Activity[..., Any]] = {}
         self._runnable: dict[str, Activity[..., Any]] = dict(SYSTEM)
         self._makers: dict[str, Callable[[], Program]] = {}
-        self._programs: dict[str, Program] = {}
+        self._programs: dict[str, Program] = {each.name: each for each in SYSTEM_PROGRAMS}
         self._places: dict[tuple[str, str], str] = {}
 
     def add_activity(self, activity: "Activity[..., Any]") -> None:
@@ -75,13 +79,13 @@ class Registry:
 
     @property
     def workflow_types(self) -> frozenset[str]:
-        """Names of the programs."""
+        """Names of the programs that were registered here."""
         return frozenset(self._makers)
 
     @property
     def routes(self) -> frozenset[str]:
         """What runs this process can take: see `NewRun.route`."""
-        return self.workflow_types
+        return self.workflow_types | {each.name for each in SYSTEM_PROGRAMS}
 
     @property
     def activities(self) -> "dict[str, Activity[..., Any]]":
