@@ -21,26 +21,31 @@ from perdure.programs.code.calls import ChildHandle
 from perdure.programs.code.channel import Channel
 from perdure.programs.code.definition import Signal
 from perdure.programs.code.external import ExternalHandle, external
+from perdure.programs.code.versions import DEFAULT_VERSION, deprecate_patch, patched, version
 
 __all__ = [
     "Channel",
     "ChildHandle",
+    "DEFAULT_VERSION",
     "ExternalHandle",
     "Info",
     "ParentClosePolicy",
     "Signal",
     "cancellation_requested",
     "channel",
+    "deprecate_patch",
     "execute_activity",
     "external",
     "in_workflow",
     "info",
     "logger",
     "now",
+    "patched",
     "query",
     "random",
     "side_effect",
     "start_child",
     "time",
     "uuid4",
+    "version",
 ]

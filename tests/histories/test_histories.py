@@ -51,7 +51,6 @@ COMMANDS_NOT_RECORDED = {
     "CompleteUpdate",
     "ContinueRun",
     "RecordLocalActivity",
-    "RecordVersion",
     "RejectUpdate",
     "SetProgress",
     "SetStatus",

@@ -341,3 +341,16 @@ async def parked() -> list[int]:
     """Parked because nobody knows its activity, then resumed."""
     first = await nap(10)
     return [first, await workflow.execute_activity("late", 5)]
+
+
+@_recorded
+async def changes() -> list[Any]:
+    """Changes of code: a patch, one that is deprecated, a version, and each again in a later turn."""
+    found: list[Any] = []
+    for _ in range(2):
+        found += [workflow.patched("tax"), workflow.version("rate", workflow.DEFAULT_VERSION, 3)]
+        workflow.deprecate_patch("old")
+        await asyncio.gather(echo(found[-1]), nap(10))
+    if workflow.patched("late"):
+        found.append(await echo("late"))
+    return found

@@ -13,7 +13,7 @@ PerdureError
 │   ├── WorkflowNotFound  AlreadyRunning  RunClosed  RunParked  StillRunning  UnknownQuery  QueryFailed
 │   └── WorkflowFailed → WorkflowCancelled, WorkflowTerminated      what `result()` raises
 ├── ParkedError                 the run cannot go on; mend the cause, then resume or terminate it
-│   ├── NonDeterminism  UndecodablePayload  UnregisteredActivity
+│   ├── NonDeterminism  UndecodablePayload  UnregisteredActivity  VersionUnsupported
 ├── StoreError                  the store; nothing that was acknowledged is lost
 │   ├── StoreUnavailable  StoreFull  StoreReadOnly            try again when its cause is gone
 │   └── StoreCorrupt  ForeignStore  SchemaTooNew              an operator is needed
@@ -297,6 +297,13 @@ class UnregisteredActivity(ParkedError):
 
     code = "PDR3003"
     template = "the workflow called activity {name!r}, which is not registered here (known: {known}); register it and resume the run"
+
+
+class VersionUnsupported(ParkedError):
+    """The run follows a version of a change that the code no longer knows, or does not know yet."""
+
+    code = "PDR3004"
+    template = "run {run_id} follows version {version} of change {change_id!r}, the code supports {lowest} to {highest}{where}; deploy code that supports it, then `perdure workflow resume`, or terminate the run"
 
 
 class StoreError(PerdureError):

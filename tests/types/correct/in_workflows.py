@@ -74,4 +74,6 @@ async def facts() -> None:
     assert_type(workflow.uuid4(), UUID)
     assert_type(workflow.random(), Random)
     assert_type(workflow.side_effect(lambda: 1.5), float)
+    assert_type(workflow.patched("tax"), bool)
+    assert_type(workflow.version("rate", workflow.DEFAULT_VERSION, 2), int)
     assert_type(workflow.info().workflow_id, str)

@@ -51,6 +51,8 @@ async def signals() -> None:
         assert approval.at  # error: reportAttributeAccessIssue, reportUnknownMemberType
     assert_type(workflow.channel("count", int).receive_nowait(), str)  # error: reportAssertTypeFailure
     workflow.channel(7)  # error: reportArgumentType, reportCallIssue
+    workflow.patched(7)  # error: reportArgumentType
+    workflow.version("rate", "1", 2)  # error: reportArgumentType
     del number
 
 

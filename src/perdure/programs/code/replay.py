@@ -58,13 +58,13 @@ def side_effects(turn: Turn) -> Mapping[int, Payload]:
 def differs(recorded: Sequence[Command], asked: Sequence[Command]) -> bool:
     """Whether the code decided something else."""
     if len(recorded) != len(asked):
-        return True
+        return first_difference(recorded, asked) is not None
     for old, new in zip(recorded, asked, strict=True):
         if type(old) is RunActivity and type(new) is RunActivity:
             if old.call_id != new.call_id or old.name != new.name:
                 return True
         elif not _same(old, new):
-            return True
+            return first_difference(recorded, asked) is not None
     return False
 
 
@@ -83,16 +83,42 @@ def _identity(command: Command) -> tuple[object, ...]:
             return (command.call_id,)
         case AcceptUpdate() | RejectUpdate() | CompleteUpdate():
             return (command.update_id,)
+        case RecordVersion():
+            return (command.change_id,)
         case _:
             return ()
 
 
-def first_difference(recorded: Sequence[Command], asked: Sequence[Command]) -> int:
-    """Index of the first command that differs."""
-    for index, (old, new) in enumerate(zip(recorded, asked, strict=False)):
-        if not _same(old, new):
+def first_difference(recorded: Sequence[Command], asked: Sequence[Command]) -> tuple[int, int] | None:
+    """Index of the first recorded command that differs, and of what is asked for instead; None if there is none.
+
+    Records of versions count by what they record, not by their place in the turn: a change may be asked for sooner
+    or later than it was. One that is deprecated may be gone.
+    """
+    old = [index for index, each in enumerate(recorded) if type(each) is not RecordVersion]
+    new = [index for index, each in enumerate(asked) if type(each) is not RecordVersion]
+    length = min(len(old), len(new))
+    alike = next((n for n in range(length) if not _same(recorded[old[n]], asked[new[n]])), None)
+    if alike is None and len(old) != len(new):
+        alike = length
+    found = [] if alike is None else [(_at(old, alike, recorded), _at(new, alike, asked))]
+    lost = _lost_version(recorded, asked)
+    if lost is not None:
+        found.append((lost, _at(new, sum(index < lost for index in old), asked)))
+    return min(found, default=None)
+
+
+def _at(indexes: Sequence[int], number: int, commands: Sequence[Command]) -> int:
+    return indexes[number] if number < len(indexes) else len(commands)
+
+
+def _lost_version(recorded: Sequence[Command], asked: Sequence[Command]) -> int | None:
+    """Index of a record whose change the code does not ask for any more."""
+    changes = {each.change_id for each in asked if type(each) is RecordVersion}
+    for index, each in enumerate(recorded):
+        if type(each) is RecordVersion and not each.deprecated and each.change_id not in changes:
             return index
-    return min(len(recorded), len(asked))
+    return None
 
 
 def describe(command: Command | None) -> str:
@@ -150,13 +176,15 @@ def describe(command: Command | None) -> str:
 
 def mismatch(run: "CodeRun", history: Sequence[Turn], turn: Turn, asked: Sequence[Command]) -> NonDeterminism:
     """The error for a turn in which the code decided something else; `history` are the turns up to and with it."""
-    index = first_difference(turn.outputs, asked)
-    where = trace.place_of_command(run.program, run.run_id, history, index) if len(history) == turn.number else None
+    difference = first_difference(turn.outputs, asked)
+    assert difference is not None, "the turn differs"
+    old, new = difference
+    where = trace.place_of_command(run.program, run.run_id, history, new) if len(history) == turn.number else None
     return NonDeterminism(
         turn=turn.number,
-        index=index,
+        index=old,
         run_id=run.run_id,
-        recorded=describe(turn.outputs[index] if index < len(turn.outputs) else None),
-        asked=describe(asked[index] if index < len(asked) else None),
+        recorded=describe(turn.outputs[old] if old < len(turn.outputs) else None),
+        asked=describe(asked[new] if new < len(asked) else None),
         where="" if where is None else f" at {where}",
     )

@@ -81,11 +81,13 @@ class CodeRun:
         "program",
         "queries",
         "recorded",
+        "repeated",
         "replaying",
         "run_id",
         "started",
         "timers",
         "turns_count",
+        "versions",
         "withdrawn",
     )
 
@@ -106,6 +108,10 @@ class CodeRun:
         """Makes the list of a turn: a place to look over the code's shoulder."""
         self.recorded: Mapping[int, Payload] = {}
         """Side effects of the turn that is recalled."""
+        self.repeated: Turn | None = None
+        """The turn that was recalled last."""
+        self.versions: dict[str, int] | None = None
+        """By change: which version the run follows, once it has asked."""
         self.activities: dict[int, tuple[Future[Any], calls.Callee]] = {}
         self.timers: dict[int, WorkflowTimer] = {}
         self.children: dict[int, calls.Child] = {}
@@ -142,6 +148,7 @@ class CodeRun:
         """Take a recorded turn's messages once more; return what the code asks for now."""
         self.replaying = True
         self.recorded = replay.side_effects(turn)
+        self.repeated = turn
         return self._take(turn.at_ms, turn.inputs)
 
     def query(self, query: Query) -> Payload:
@@ -153,7 +160,7 @@ class CodeRun:
     def close(self) -> None:
         """See `ProgramRun`."""
         self._abandon()
-        self.queries = self.channels = self.main = self.history = None
+        self.queries = self.channels = self.main = self.history = self.repeated = None
         # Without this the run and its loop would wait for the garbage collector, thousands of them at a time.
         self.loop.host = NOBODY
 
