@@ -4,17 +4,25 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Self, TypeVar, Unpack
+from typing import Any, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 
 from perdure.app import Perdure
 from perdure.core.errors import EngineStopped, InvalidOption
+from perdure.core.ids import checked_id
+from perdure.programs.code.definition import Activity, Workflow
 from perdure.programs.code.options import Duration, duration_ms
 from perdure.stores import store_for
+from perdure.testing.kit.answers import Mock, MockCall
+from perdure.testing.kit.cast import Cast, CastOptions
 from perdure.testing.kit.faults import Fault, FaultKind
+from perdure.testing.kit.fence import Fence
 from perdure.testing.kit.options import EnvironmentOptions, moment_ms, settings_of
 from perdure.testing.kit.pace import Alarm
+from perdure.testing.kit.replaying import Replayer
 from perdure.testing.kit.stage import Stage
 
+P = ParamSpec("P")
+R = TypeVar("R")
 T = TypeVar("T")
 
 
@@ -32,27 +40,41 @@ class TestEnvironment:
         self.app = app
         self._settings = settings_of(options)
         self._stage: Stage | None = None
+        self._cast: Cast | None = None
+        self._fence = None if self._settings.network is None else Fence(self._settings.network)
 
     def __repr__(self) -> str:
         return f"<TestEnvironment of {self.app.url} at {self.now if self._stage else 'rest'}>"
 
     async def __aenter__(self) -> Self:
         await self.app.enter_on(self._make_stage)
+        if self._fence is not None:
+            self._fence.raise_up()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        stage = self._running
         try:
             await self.app.leave()
         finally:
+            if self._fence is not None:
+                self._fence.take_down()
             self._stage = None
+        if error is None and stage.untold:
+            first, *others = stage.untold
+            for other in others:
+                first.add_note(f"and: {other}")
+            raise first
 
     def _make_stage(self) -> Stage:
         registry, settings = self.app.registry, self._settings
-        stage = Stage(
+        cast_options = CastOptions(twice=settings.twice, refuse=settings.refuses_unmocked)
+        cast = self._cast = Cast(registry, cast_options, lambda error: stage.report(error))
+        stage = cast.stage = Stage(
             store_for(settings.store),
-            registry,
+            cast,
             self.app.options,
             start_ms=settings.start_ms,
             patience_s=settings.patience_s,
@@ -60,6 +82,8 @@ class TestEnvironment:
         )
         named = {activity.queue for activity in registry.activities.values() if activity.queue is not None}
         stage.store.queues |= {*named, *settings.queues}
+        if settings.replay:
+            stage.store.on_committed = Replayer(stage.store.inner, cast, stage.report).committed
         self._stage = stage
         return stage
 
@@ -78,18 +102,19 @@ class TestEnvironment:
 
     async def sleep(self, length: Duration) -> None:
         """Return when so much virtual time has passed, and everything that was due until then has happened."""
-        await self._running.pace.sleep(duration_ms("length", length) / 1_000)
+        await self._running.sleep(duration_ms("length", length) / 1_000)
 
     async def sleep_until(self, moment: datetime) -> None:
         """`sleep` up to a moment; returns at once if it has passed."""
         left_ms = moment_ms("moment", moment) - self._running.time.now_ms
-        await self._running.pace.sleep(max(0, left_ms) / 1_000)
+        await self._running.sleep(max(0, left_ms) / 1_000)
 
     async def until(self, awaitable: Awaitable[T]) -> T:
         """The result of something else than the app's own verbs (an event that an activity sets, say).
 
         While it is waited for, time passes as it does for the result of a run.
         """
+        self._running.raise_untold()
         result: T = await self._running.pace.wait(asyncio.ensure_future(awaitable))
         return result
 
@@ -115,6 +140,40 @@ class TestEnvironment:
         if isinstance(when, datetime):
             return max(0, moment_ms("when", when) - self._running.time.now_ms) / 1_000
         return duration_ms("when", when) / 1_000
+
+    # Mocks
+
+    @overload
+    def mock(self, target: Activity[P, R], /, *, queue: str | None = None) -> Mock[P, R]: ...
+    @overload
+    def mock(self, target: Workflow[P, R], /) -> Mock[P, R]: ...
+    @overload
+    def mock(
+        self, target: str, /, *, queue: str | None = None, kind: Literal["activity", "workflow"] | None = None
+    ) -> Mock[..., Any]: ...
+    def mock(self, target: Any, /, *, queue: str | None = None, kind: str | None = None) -> Any:
+        """Let a mock stand for an activity, or for a workflow as a child or by itself; it returns None at first.
+
+        By its name also one that only others know; then its `queue` is served here. Mocks of activities begin to
+        stand where the next attempt starts, and take no time.
+        """
+        cast = self._cast
+        if cast is None or self._stage is None:
+            raise EngineStopped
+        definition = cast.definition(target, kind) if isinstance(target, str) else target
+        if not isinstance(definition, Activity | Workflow):
+            remedy = "give an activity, a workflow, or the name of one"
+            raise InvalidOption(name="target", value=repr(target)[:80], fact="cannot be mocked", remedy=remedy)
+        if queue is not None:
+            self._stage.store.queues.add(checked_id("queue", queue))
+        return cast.add_mock(definition)  # pyright: ignore[reportUnknownArgumentType]
+
+    def calls(self, activity: "Activity[..., Any] | str") -> list[MockCall]:
+        """The calls of an activity so far, mocked or not, in order."""
+        cast = self._cast
+        if cast is None:
+            raise EngineStopped
+        return list(cast.calls.get(activity if isinstance(activity, str) else activity.name, ()))
 
     # Trouble
 

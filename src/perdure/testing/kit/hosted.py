@@ -36,7 +36,7 @@ class HostedTime(VirtualTime):
         self.host = host
         self.on_quiet: Callable[[], None] = lambda: None
         """Called on the host whenever nothing is ready any more."""
-        self.on_error: Callable[[Exception], None] = _raised
+        self.on_error: Callable[[Exception], object] = _raised
         """Called on the host with what broke the queue."""
         self.pumps_count = 0
         """Grows whenever something runs."""

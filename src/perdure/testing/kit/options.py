@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypedDict, cast
+from typing import Any, Literal, TypedDict, cast
 
 import msgspec
 
@@ -25,6 +25,14 @@ class EnvironmentOptions(TypedDict, total=False):
     """How long in real time the clock stands still for an activity that runs; 10 s."""
     seed: int
     """Draws ids."""
+    unmocked: Literal["run", "refuse"]
+    """What becomes of activities that are not mocked; they run."""
+    twice: bool
+    """Run each activity twice, and report those that then end differently."""
+    replay: bool
+    """After each turn, replay its run from the start."""
+    network: Iterable[str] | None
+    """Refuse the network but for this machine and these hosts (`db.test`, `db.test:5432`); None refuses nothing."""
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -35,6 +43,10 @@ class Settings(msgspec.Struct, frozen=True):
     queues: frozenset[str] = frozenset()
     patience_s: float = 10.0
     seed: int = 0
+    refuses_unmocked: bool = False
+    twice: bool = False
+    replay: bool = False
+    network: frozenset[str] | None = None
 
 
 def settings_of(options: EnvironmentOptions) -> Settings:
@@ -49,7 +61,14 @@ def settings_of(options: EnvironmentOptions) -> Settings:
             case "queues":
                 names = (value,) if isinstance(value, str) else value
                 given[name] = frozenset(checked_id("queue", each) for each in names)
-            case "store" | "seed":
+            case "network":
+                given[name] = None if value is None else frozenset((value,) if isinstance(value, str) else value)
+            case "unmocked":
+                if value not in ("run", "refuse"):
+                    remedy = "give 'run' or 'refuse'"
+                    raise InvalidOption(name=name, value=repr(value), fact="is unknown", remedy=remedy)
+                given["refuses_unmocked"] = value == "refuse"
+            case "store" | "seed" | "twice" | "replay":
                 given[name] = value
             case _:
                 known = ", ".join(EnvironmentOptions.__annotations__)

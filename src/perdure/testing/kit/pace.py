@@ -128,13 +128,14 @@ class Pace:
         self._planned_count += 1
         heappush(self._agenda, (when, self._planned_count, what))
 
-    def fail(self, error: BaseException) -> None:
-        """Whoever waits gets an error."""
-        for answer in list(self._waits):
-            if not answer.done():
-                answer.set_exception(error)
-                # Nobody may be left to look at it.
-                answer.exception()
+    def fail(self, error: Exception) -> bool:
+        """Whoever waits gets an error; whether anybody did."""
+        waiting = [answer for answer in self._waits if not answer.done()]
+        for answer in waiting:
+            answer.set_exception(error)
+            # Nobody may be left to look at it.
+            answer.exception()
+        return bool(waiting)
 
     def stop(self) -> None:
         """Forget everything that was planned."""

@@ -21,6 +21,7 @@ from perdure.testing.kit.process import Process
 from perdure.testing.kit.standstill import open_runs
 from perdure.testing.kit.store import KitStore
 from perdure.testing.virtual import VirtualClock
+from perdure.worker.context import running_attempt
 from perdure.worker.registry import Registry
 from perdure.worker.worker import WorkerOptions
 
@@ -66,6 +67,8 @@ class Stage:
         self._reporting = False
         self._crashing: asyncio.Task[None] | None = None
         self._stopped = False
+        self.untold: list[Exception] = []
+        """What the test must hear of, and nobody was waiting to be told."""
 
     def _new_process(self) -> Process:
         self._processes_count += 1
@@ -97,6 +100,7 @@ class Stage:
         """See `AnyRuntime`."""
         if self._stopped:
             raise EngineStopped
+        self.raise_untold()
         call = _Call(verb, self.time.host.create_future())
         self._calls.add(call)
         self._begin(call)
@@ -106,6 +110,8 @@ class Stage:
             self._calls.discard(call)
             if call.task is not None:
                 call.task.cancel()
+        # What was reported on the way says more than what came of it.
+        self.raise_untold()
         return result
 
     def _begin(self, call: _Call) -> None:
@@ -162,6 +168,25 @@ class Stage:
     def queues(self) -> set[str]:
         """The task queues that are served."""
         return {*self._options.queues, *self.store.queues}
+
+    def report(self, error: Exception) -> None:
+        """Let the test hear of an error as soon as possible; called in any thread."""
+        self.untold.append(error)
+        self.time.host.call_soon_threadsafe(self._tell, error)
+
+    def _tell(self, error: Exception) -> None:
+        if error in self.untold and self.pace.fail(error):
+            self.untold.remove(error)
+
+    def raise_untold(self) -> None:
+        """Raise what was reported while nobody waited; not in an activity, which would take it for its own."""
+        if self.untold and running_attempt() is None:
+            raise self.untold.pop(0)
+
+    async def sleep(self, length_s: float) -> None:
+        """See `Pace.sleep`."""
+        self.raise_untold()
+        await self.pace.sleep(length_s)
 
     # Life and death
 
