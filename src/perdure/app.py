@@ -5,7 +5,7 @@ import os
 import signal
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any, ParamSpec, Protocol, TypeVar, TypeVarTuple, Unpack, cast, overload
+from typing import Any, Literal, ParamSpec, Protocol, TypeVar, TypeVarTuple, Unpack, cast, overload
 
 from perdure.blocking import BlockingPerdure
 from perdure.core.errors import (
@@ -21,11 +21,12 @@ from perdure.core.errors import (
 from perdure.core.ids import RunId, WorkflowId, checked_id
 from perdure.core.message import Query, Started
 from perdure.core.payload import JSON, Converter, DataConverter, Payload
-from perdure.core.store import RunFilter, RunStatus
+from perdure.core.store import RunStatus
 from perdure.description import RunSummary, summarize
 from perdure.engine.clock import Clock, SystemClock
 from perdure.engine.engine import Engine
 from perdure.handle import Handle
+from perdure.listing import check_group, filter_of
 from perdure.programs.code.definition import Activity, Workflow
 from perdure.programs.code.options import COUNT_MAX, ActivityKeywords, Duration, duration_ms
 from perdure.programs.code.program import CodeProgram
@@ -354,6 +355,7 @@ class Perdure:
 
     async def list(
         self,
+        query: str = "",
         *,
         status: RunStatus | str | None = None,
         workflow: str | None = None,
@@ -362,18 +364,25 @@ class Perdure:
         limit: int = 100,
         before: str | None = None,
     ) -> "list[RunSummary]":
-        """Runs, newest first, at most `limit` (1 to 1000); `before` is the run id where the page before ended."""
+        """At most `limit` (to 1000) runs that fit the filter `query` and all that is named, newest first or as it says.
+
+        `before` is the run id where the page before ended. Raises `InvalidFilter`, `FilterTooSlow`.
+        """
         _checked_count("limit", limit, LIST_MAX)
-        where = RunFilter(
-            status=None if status is None else _status(status),
-            workflow_type=workflow,
-            workflow_id_prefix=id_prefix,
-            parked=parked,
-        )
-        records = await self.call(
-            lambda engine: engine.list_runs(where, limit, None if before is None else RunId(before))
-        )
-        return [summarize(record) for record in records]
+        where = filter_of(query, status=status, workflow=workflow, id_prefix=id_prefix, parked=parked)
+        after = None if before is None else RunId(checked_id("run id", before))
+        return [summarize(record) for record in await self.call(lambda engine: engine.list_runs(where, limit, after))]
+
+    @overload
+    async def count(self, query: str = "") -> int: ...
+    @overload
+    async def count(self, query: str = "", *, group_by: Literal["ExecutionStatus"]) -> dict[RunStatus, int]: ...
+    async def count(self, query: str = "", *, group_by: str | None = None) -> int | dict[RunStatus, int]:
+        """How many runs fit the filter `query`, or how many of each status. Raises as `list` does."""
+        check_group(group_by)
+        where = filter_of(query)
+        counts = await self.call(lambda engine: engine.count_runs(where))
+        return sum(counts.values()) if group_by is None else counts
 
     # For the other parts of the package
 
@@ -429,14 +438,6 @@ def _checked_count(name: str, value: object, most: int = COUNT_MAX) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
         raise InvalidOption(name=name, value=repr(value), fact="is out of bounds", remedy=f"give 1 to {most}")
     return value
-
-
-def _status(status: RunStatus | str) -> RunStatus:
-    try:
-        return RunStatus(status)
-    except ValueError as error:
-        known = ", ".join(RunStatus)
-        raise InvalidOption(name="status", value=status, fact="is unknown", remedy=f"give one of {known}") from error
 
 
 def _refuse_in_loop(name: str, instead: str) -> None:

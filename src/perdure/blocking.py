@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, TypeVarTuple, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, TypeVarTuple, overload
 
 from perdure.core.errors import EngineStopped
 from perdure.core.store import RunStatus
@@ -103,6 +103,7 @@ class BlockingPerdure:
 
     def list(
         self,
+        query: str = "",
         *,
         status: RunStatus | str | None = None,
         workflow: str | None = None,
@@ -113,9 +114,19 @@ class BlockingPerdure:
     ) -> "list[RunSummary]":
         """As `Perdure.list`."""
         found = self._app.list(
-            status=status, workflow=workflow, id_prefix=id_prefix, parked=parked, limit=limit, before=before
+            query, status=status, workflow=workflow, id_prefix=id_prefix, parked=parked, limit=limit, before=before
         )
         return self.wait(found)
+
+    @overload
+    def count(self, query: str = "") -> int: ...
+    @overload
+    def count(self, query: str = "", *, group_by: Literal["ExecutionStatus"]) -> dict[RunStatus, int]: ...
+    def count(
+        self, query: str = "", *, group_by: Literal["ExecutionStatus"] | None = None
+    ) -> int | dict[RunStatus, int]:
+        """As `Perdure.count`."""
+        return self.wait(self._app.count(query) if group_by is None else self._app.count(query, group_by=group_by))
 
 
 class BlockingHandle(Generic[R]):

@@ -21,12 +21,12 @@ from perdure.core.errors import (
     StoreFull,
     StoreUnavailable,
 )
-from perdure.core.store import RunFilter
+from perdure.core.filter.tree import EVERYTHING
 from perdure.stores import store_for
 from perdure.stores.memory import MemoryStore
 from perdure.stores.sqlite import SqliteStore
 from perdure.stores.sqlite.files import APPLICATION_ID
-from perdure.testing.conformance.samples import message, new_run
+from perdure.testing.conformance.samples import count_of, message, new_run
 
 NOBODY = 65_534
 
@@ -98,8 +98,12 @@ async def test_a_garbage_file_is_damaged(tmp_path: Path) -> None:
 async def test_a_damaged_page_is_noticed_when_it_is_used(tmp_path: Path) -> None:
     path = tmp_path / "damaged.db"
     await make(path)
+    connection = sqlite3.connect(path)
+    pages = [row[0] for row in connection.execute("select rootpage from sqlite_master where tbl_name <> 'leases'")]
+    connection.close()
     whole = bytearray(path.read_bytes())
-    whole[4_096:] = b"\xee" * (len(whole) - 4_096)
+    for page in pages:
+        whole[(page - 1) * 4_096 : page * 4_096] = b"\xee" * 4_096
     path.write_bytes(whole)
 
     store = SqliteStore(path)
@@ -107,7 +111,7 @@ async def test_a_damaged_page_is_noticed_when_it_is_used(tmp_path: Path) -> None
     with pytest.raises(StoreCorrupt):
         await store.create([new_run(2)])
     with pytest.raises(StoreCorrupt):
-        await store.list_runs(RunFilter(), 10)
+        await store.list_runs(EVERYTHING, 10)
     await store.close()
 
 
@@ -167,7 +171,7 @@ async def test_a_store_that_is_not_open_says_so(tmp_path: Path) -> None:
     await store.close()
 
     with pytest.raises(StoreUnavailable):
-        await store.count_runs(RunFilter())
+        await count_of(store)
     await store.close()
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from perdure.core.store import Commit, RunFilter, RunStatus
-from perdure.stores.sqlite import claims, messages, reads, turns
+from perdure.core.store import Commit
+from perdure.stores.sqlite import claims, messages, turns
 from perdure.stores.sqlite.database import Database
 from perdure.stores.sqlite.files import connect_for_writing
 from perdure.stores.sqlite.statements import REPEATED, ROWS_MAX, TEXTS, sizes
@@ -17,11 +17,9 @@ from perdure.testing.conformance.samples import ANNA, FAR, NOW, birth, call, mes
 SCANS = {
     "expired_leases": "there are as many leases as workers",
     "leaseholders": "it asks for all of them",
-    "list_runs": "it lists all runs, newest first, up to a limit",
-    "count_runs": "it counts all runs",
 }
 """Statements that may look through a table, and why."""
-TABLES = ("runs", "turns", "inbox", "attempts", "leases")
+TABLES = ("runs", "turns", "inbox", "attempts", "attributes", "leases")
 
 
 @pytest.fixture
@@ -46,7 +44,7 @@ def scans(lines: list[str]) -> list[str]:
     return [line for line in lines if line.startswith("SCAN ") and line.split()[1] in TABLES]
 
 
-STATEMENTS = sorted(name for name in TEXTS if not name.startswith("where_"))
+STATEMENTS = sorted(TEXTS)
 
 
 @pytest.mark.parametrize("name", STATEMENTS)
@@ -56,13 +54,6 @@ def test_no_statement_looks_through_a_table(db: Database, name: str) -> None:
     found = scans(plan(db.connection, text))
 
     assert bool(found) == (name in SCANS), found
-
-
-def test_filters_on_one_workflow_or_one_status_use_an_index(db: Database) -> None:
-    for facts in ({"workflow_id": "order-1"}, {"status": RunStatus.FAILED}):
-        text = reads.conditional("list_runs", facts)
-
-        assert not scans(plan(db.connection, text)), plan(db.connection, text)
 
 
 def executed(db: Database, commits: list[Commit]) -> int:
@@ -137,8 +128,3 @@ def test_sizes_are_few_and_add_up() -> None:
         found = sizes(count, 512)
         assert sum(found) == count
         assert len(found) <= count // 512 + 2
-
-
-def test_a_count_of_all_runs_needs_no_table(db: Database) -> None:
-    assert "COVERING INDEX" in plan(db.connection, reads.conditional("count_runs", {"status": 1}))[0]
-    assert reads.count_runs(db, RunFilter()) == 0

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from perdure.core.filter.build import runs_where
 from perdure.core.ids import RunId, WorkflowId
-from perdure.core.store import RunFilter, RunStatus
+from perdure.core.store import RunStatus
 from perdure.stores.sqlite import SqliteStore
-from perdure.testing.conformance.samples import ANNA, birth, hire, new_run, turn
+from perdure.testing.conformance.samples import ANNA, birth, count_of, hire, new_run, turn
 
 CONTENDER = Path(__file__).parent / "sqlite_contender.py"
 PROCESSES = 8
@@ -38,9 +39,9 @@ async def test_eight_processes_make_one_file_and_share_its_work(tmp_path: Path) 
     store = SqliteStore(path)
     await store.open()
     try:
-        assert await store.count_runs(RunFilter()) == PROCESSES * RUNS_EACH
+        assert await count_of(store) == PROCESSES * RUNS_EACH
         # A process that found nothing to claim has ended, though another one held runs; nobody died, so all are closed.
-        assert await store.count_runs(RunFilter(status=RunStatus.COMPLETED)) == len(closed) == PROCESSES * RUNS_EACH
+        assert await count_of(store, runs_where(status=RunStatus.COMPLETED)) == len(closed) == PROCESSES * RUNS_EACH
     finally:
         await store.close()
 
@@ -64,7 +65,7 @@ async def test_what_was_acknowledged_survives_a_killed_process(tmp_path: Path) -
         # The last line may have been cut by the kill.
         whole = [RunId(run_id) for run_id in acknowledged if len(run_id) == len(f"{name}-000000")]
         found = {record.run_id for record in await store.read_runs(whole)}
-        halves = await store.list_runs(RunFilter(workflow_id_prefix=name), 100_000)
+        halves = await store.list_runs(runs_where(workflow_id_prefix=name), 100_000)
         await store.close()
 
         assert found == set(whole)
@@ -98,7 +99,7 @@ async def test_two_stores_of_one_process_share_a_file(tmp_path: Path) -> None:
 
     assert len(refused) == 20
     assert await other.commit(ANNA, [turn(run, 2) for run in runs]) == frozenset()
-    assert await one.count_runs(RunFilter()) == 20
+    assert await count_of(one) == 20
     await one.close()
     await other.close()
 

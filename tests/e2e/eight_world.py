@@ -13,13 +13,15 @@ import msgspec
 from perdure.core import codec
 from perdure.core.command import CompleteRun
 from perdure.core.errors import RunClosed
+from perdure.core.filter.build import runs_where
 from perdure.core.ids import WorkflowId
 from perdure.core.message import Completed, Signaled, Started
 from perdure.core.payload import to_payload, to_payloads
-from perdure.core.store import RunFilter, RunStatus
+from perdure.core.store import RunStatus
 from perdure.engine.engine import Engine
 from perdure.runtime import Runtime
 from perdure.stores.sqlite import SqliteStore
+from perdure.testing.conformance.samples import count_of
 from perdure.testing.invariants import all_runs, fsck
 from perdure.worker.worker import WorkerOptions
 from tests.e2e.kill_world import LEDGER, Scenario, outcomes_recorded, registry
@@ -126,7 +128,7 @@ async def what_is_wrong(folder: Path) -> list[str]:
         names = Counter(record.workflow_id for record in top)
         if names != Counter(f"run{number}" for number in acknowledged):
             found.append("the runs in the store are not those that were acknowledged")
-        open_count = await store.count_runs(RunFilter()) - await store.count_runs(RunFilter(status=RunStatus.COMPLETED))
+        open_count = await count_of(store) - await count_of(store, runs_where(status=RunStatus.COMPLETED))
         if open_count:
             found.append(f"{open_count} runs are not completed")
         for record in top:

@@ -4,6 +4,7 @@ import asyncio
 import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -11,6 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from msgspec.structs import replace
 
+from perdure.core.attributes import Attribute, AttributeKind
+from perdure.core.filter.build import runs_where
+from perdure.core.filter.tree import EVERYTHING, Filter
 from perdure.core.ids import RunId, WorkerId, WorkflowId
 from perdure.core.store import (
     Beat,
@@ -23,12 +27,12 @@ from perdure.core.store import (
     NewRun,
     Park,
     Retry,
-    RunFilter,
     RunStatus,
     Store,
 )
 from perdure.stores.memory import MemoryStore
 from perdure.stores.sqlite import SqliteStore
+from perdure.testing.filters import some_attributes
 
 RUNS_MAX = 11
 TYPES = ("order", "böok")
@@ -70,10 +74,15 @@ def new_run(number: int) -> NewRun:
         refused_after=(RunStatus.COMPLETED,) if number == 5 else (),
         starts_at_ms=70 if number == 6 else None,
         deliveries=(Delivery(run_id(7), "s", b"with the start", 30, follows=True),) if number == 7 else (),
+        attributes=some_attributes(Random(number)) if number % 4 == 2 else (),
     )
 
 
 new_runs = run_numbers.map(new_run)
+taken_away = Attribute("A", AttributeKind.INT, None)
+attribute_changes = st.one_of(
+    st.just(()), st.integers(0, 9).map(lambda seed: (*some_attributes(Random(seed)), *(taken_away,) * (seed % 3 == 0)))
+)
 
 
 class Stores(RuleBasedStateMachine):
@@ -156,6 +165,7 @@ class Stores(RuleBasedStateMachine):
             next=self.draw_next(number, data) if closes is not None and data.draw(st.booleans()) else None,
             route=data.draw(st.sampled_from((*(None,) * 6, *TYPES))),
             note=data.draw(st.one_of(st.none(), blobs)),
+            attributes=data.draw(attribute_changes),
             attempts=tuple(attempts),
             finished=() if creates else tuple(data.draw(st.lists(self.known_calls(number), max_size=2))),
             cancelled=() if creates else tuple(data.draw(st.lists(self.known_calls(number), max_size=2))),
@@ -262,7 +272,7 @@ class Stores(RuleBasedStateMachine):
         """All that can be read is the same."""
 
         async def state(store: Store) -> Any:
-            records = await store.list_runs(RunFilter(), 1_000)
+            records = await store.list_runs(EVERYTHING, 1_000)
             ids = [record.run_id for record in records]
             waiting = [await store.read_waiting(one) for one in ids]
             found = [await store.find_run(WorkflowId(f"wörk-{number}")) for number in range(4)]
@@ -273,7 +283,7 @@ class Stores(RuleBasedStateMachine):
 
     @rule(
         where=st.builds(
-            RunFilter,
+            runs_where,
             status=st.sampled_from([None, *RunStatus]),
             workflow_type=st.sampled_from([None, *TYPES]),
             workflow_id=st.sampled_from([None, WorkflowId("wörk-1")]),
@@ -283,7 +293,7 @@ class Stores(RuleBasedStateMachine):
         limit=st.integers(0, 3),
         before=st.one_of(st.none(), run_numbers.map(run_id)),
     )
-    def list_and_count(self, where: RunFilter, limit: int, before: RunId | None) -> None:
+    def list_and_count(self, where: Filter, limit: int, before: RunId | None) -> None:
         """Every filter, alone and with others."""
         self.both(lambda store: store.list_runs(where, limit, before))
         self.both(lambda store: store.count_runs(where))

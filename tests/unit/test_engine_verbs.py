@@ -9,13 +9,15 @@ from perdure.core import codec
 from perdure.core.command import CompleteRun, ParentClosePolicy
 from perdure.core.errors import AlreadyRunning, WorkflowNotFound
 from perdure.core.failure import Failure
+from perdure.core.filter.build import runs_where
+from perdure.core.filter.tree import EVERYTHING, Filter
 from perdure.core.ids import RunId, WorkflowId
 from perdure.core.message import (
     Completed,
     Started,
 )
 from perdure.core.payload import NULL
-from perdure.core.store import Commit, RunFilter, RunStatus
+from perdure.core.store import Commit, RunStatus
 from perdure.core.turn import Turn
 from perdure.engine.clock import SystemClock
 from perdure.engine.engine import TURNS_A_READ
@@ -116,15 +118,15 @@ async def test_runs_are_listed_newest_first_page_by_page() -> None:
         await asyncio.sleep(0.01)
     await office.close(runs[1])
 
-    async def listed(where: RunFilter, limit: int = 10, before: RunId | None = None) -> list[RunId]:
+    async def listed(where: Filter, limit: int = 10, before: RunId | None = None) -> list[RunId]:
         return [record.run_id for record in await office.engine.list_runs(where, limit, before)]
 
-    assert await listed(RunFilter()) == runs[::-1]
-    assert await listed(RunFilter(), 2) == [runs[4], runs[3]]
-    assert await listed(RunFilter(), 2, runs[3]) == [runs[2], runs[1]]
-    assert await listed(RunFilter(status=RunStatus.COMPLETED)) == [runs[1]]
-    assert await listed(RunFilter(workflow_id_prefix="order-3")) == [runs[3]]
-    assert await listed(RunFilter(workflow_type="other")) == []
+    assert await listed(EVERYTHING) == runs[::-1]
+    assert await listed(EVERYTHING, 2) == [runs[4], runs[3]]
+    assert await listed(EVERYTHING, 2, runs[3]) == [runs[2], runs[1]]
+    assert await listed(runs_where(status=RunStatus.COMPLETED)) == [runs[1]]
+    assert await listed(runs_where(workflow_id_prefix="order-3")) == [runs[3]]
+    assert await listed(runs_where(workflow_type="other")) == []
 
 
 @in_virtual_time

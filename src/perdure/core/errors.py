@@ -393,3 +393,10 @@ class NetworkRefused(TestError):
 
     code = "PDR6005"
     template = "{what} is refused in this test; mock what needs it, or allow it with network=(...)"
+
+
+class FilterTooSlow(StoreError):
+    """A list or a count took too long and was given up, so that others are not kept waiting."""
+
+    code = "PDR4040"
+    template = "the store {store} did not answer a filter within {limit_s:g} seconds; name a workflow id, a status or a search attribute in it, so that an index is used"

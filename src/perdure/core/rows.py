@@ -272,16 +272,6 @@ class Claimed(msgspec.Struct, frozen=True, gc=False):
     """
 
 
-class RunFilter(msgspec.Struct, frozen=True, gc=False):
-    """Which runs to list; None means any."""
-
-    status: RunStatus | None = None
-    workflow_type: str | None = None
-    workflow_id: WorkflowId | None = None
-    workflow_id_prefix: str | None = None
-    parked: bool | None = None
-
-
 class WaitingMessage(msgspec.Struct, frozen=True, gc=False):
     """A message in an inbox."""
 

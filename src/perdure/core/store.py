@@ -11,9 +11,10 @@ Each verb is atomic, and durable when it returns. A verb that raises `StoreError
 may be repeated without harm.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from perdure.core.filter.tree import Filter
 from perdure.core.ids import RunId, WorkerId, WorkflowId
 from perdure.core.rows import (
     SUSPECT_DEATHS,
@@ -33,7 +34,6 @@ from perdure.core.rows import (
     NewRun,
     Park,
     Retry,
-    RunFilter,
     RunRecord,
     RunStatus,
     Waiting,
@@ -58,7 +58,6 @@ __all__ = [
     "NewRun",
     "Park",
     "Retry",
-    "RunFilter",
     "RunRecord",
     "RunStatus",
     "SUSPECT_DEATHS",
@@ -199,10 +198,14 @@ class Store(Protocol):
         """The run's inbox and attempts."""
         ...
 
-    async def list_runs(self, where: RunFilter, limit: int, before: RunId | None = None) -> Sequence[RunRecord]:
-        """Newest first (by run id), at most `limit`, those older than run `before`."""
+    async def list_runs(self, where: Filter, limit: int, before: RunId | None = None) -> Sequence[RunRecord]:
+        """At most `limit` of the runs that fit, in the filter's order; those that come after run `before` there.
+
+        Whether a run fits and where it comes is what `core.filter.evaluate` says. Run `before` need not fit; where the
+        filter names an order and the run is unknown, nothing comes after it. Raises `FilterTooSlow`.
+        """
         ...
 
-    async def count_runs(self, where: RunFilter) -> int:
-        """How many runs fit."""
+    async def count_runs(self, where: Filter) -> Mapping[RunStatus, int]:
+        """How many runs fit, by status, without those that no run has. Raises `FilterTooSlow`."""
         ...

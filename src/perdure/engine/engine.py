@@ -14,6 +14,7 @@ from perdure.core import codec
 from perdure.core.command import RunActivity, StartChild, StartTimer
 from perdure.core.errors import AlreadyRunning, RunClosed, UndecodablePayload, WorkflowNotFound
 from perdure.core.failure import Failure
+from perdure.core.filter.tree import Filter
 from perdure.core.ids import RunId, WorkflowId
 from perdure.core.message import (
     CancelRequested,
@@ -28,7 +29,7 @@ from perdure.core.message import (
 )
 from perdure.core.payload import Payload
 from perdure.core.program import Program
-from perdure.core.store import Delivery, NewRun, RunFilter, RunRecord, RunStatus, Store, Waiting
+from perdure.core.store import Delivery, NewRun, RunRecord, RunStatus, Store, Waiting
 from perdure.core.turn import Turn
 from perdure.engine.clock import Clock
 from perdure.engine.closings import Closings
@@ -134,9 +135,13 @@ class Engine:
             raise WorkflowNotFound(workflow_id=workflow_id)
         return record
 
-    async def list_runs(self, where: RunFilter, limit: int, before: RunId | None = None) -> Sequence[RunRecord]:
+    async def list_runs(self, where: Filter, limit: int, before: RunId | None = None) -> Sequence[RunRecord]:
         """Newest first."""
         return await self.store.list_runs(where, limit, before)
+
+    async def count_runs(self, where: Filter) -> dict[RunStatus, int]:
+        """How many there are of each status that some have."""
+        return dict(await self.store.count_runs(where))
 
     async def turns(self, run_id: RunId) -> AsyncIterator[Turn]:
         """The recorded turns of a run."""

@@ -4,8 +4,11 @@ One asyncio loop, plain dicts; several workers and clients of that loop may shar
 """
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
+from perdure.core.filter.evaluate import Facts, fits, page
+from perdure.core.filter.tree import Filter
 from perdure.core.ids import RunId, WorkerId, WorkflowId
 from perdure.core.store import (
     AttemptKey,
@@ -23,7 +26,6 @@ from perdure.core.store import (
     NewAttempt,
     NewRun,
     Park,
-    RunFilter,
     RunRecord,
     RunStatus,
     Waiting,
@@ -348,15 +350,9 @@ class MemoryStore:
         attempts = [attempt.waiting() for _, attempt in sorted(run.attempts.items())]
         return Waiting(tuple(messages), tuple(attempts))
 
-    async def list_runs(self, where: RunFilter, limit: int, before: RunId | None = None) -> Sequence[RunRecord]:
-        runs = sorted(self._fitting(where), key=lambda run: run.new.run_id, reverse=True)
-        older = (run for run in runs if before is None or run.new.run_id < before)
-        return [run.record() for run in itertools.islice(older, limit)]
+    async def list_runs(self, where: Filter, limit: int, before: RunId | None = None) -> Sequence[RunRecord]:
+        return page([run.record() for run in self._runs.values()], where, limit, before)
 
-    async def count_runs(self, where: RunFilter) -> int:
-        return sum(1 for _ in self._fitting(where))
-
-    def _fitting(self, where: RunFilter) -> Iterable[MemoryRun]:
-        for run in self._runs.values():
-            if run.fits(where):
-                yield run
+    async def count_runs(self, where: Filter) -> Mapping[RunStatus, int]:
+        records = [run.record() for run in self._runs.values()]
+        return Counter(record.status for record in records if fits(where.where, Facts.of(record)))

@@ -6,7 +6,7 @@ import msgspec
 
 from perdure.core.attributes import Attribute
 from perdure.core.ids import RunId, WorkerId
-from perdure.core.store import ClaimedAttempt, Delivery, NewRun, RunFilter, RunRecord, RunStatus, WaitingAttempt
+from perdure.core.store import ClaimedAttempt, Delivery, NewRun, RunRecord, RunStatus, WaitingAttempt
 
 
 class MemoryMessage(msgspec.Struct):
@@ -137,7 +137,7 @@ class MemoryRun(msgspec.Struct):
             first_run_id=self.new.first_run_id or self.new.run_id,
             successor=self.successor,
             note=self.note,
-            attributes=tuple(self.attributes.values()),
+            attributes=tuple(self.attributes[name] for name in sorted(self.attributes)),
         )
 
     def upsert(self, attributes: Iterable[Attribute]) -> None:
@@ -147,13 +147,3 @@ class MemoryRun(msgspec.Struct):
                 self.attributes.pop(attribute.name, None)
             else:
                 self.attributes[attribute.name] = attribute
-
-    def fits(self, where: RunFilter) -> bool:
-        """Whether it is one of those looked for."""
-        return (
-            (where.status is None or self.status == where.status)
-            and (where.workflow_type is None or self.new.workflow_type == where.workflow_type)
-            and (where.workflow_id is None or self.new.workflow_id == where.workflow_id)
-            and (where.workflow_id_prefix is None or self.new.workflow_id.startswith(where.workflow_id_prefix))
-            and (where.parked is None or (self.parked is not None) == where.parked)
-        )

@@ -12,10 +12,11 @@ from typing import Any
 
 from perdure.core import codec
 from perdure.core.errors import AlreadyRunning, RunClosed, StoreError, UnknownQuery, WorkflowNotFound
+from perdure.core.filter.build import runs_where
 from perdure.core.ids import WorkflowId
 from perdure.core.message import Query, Signaled, Started
 from perdure.core.payload import from_payload, to_payload, to_payloads
-from perdure.core.store import RunFilter, RunRecord, RunStatus
+from perdure.core.store import RunRecord, RunStatus
 from perdure.engine.engine import Engine
 from perdure.testing.actors import WORKFLOW
 from perdure.testing.invariants import fsck
@@ -76,7 +77,7 @@ async def _calm(world: World) -> None:
 
 async def _all_ended(world: World, clients: "list[asyncio.Task[None]]") -> None:
     while True:
-        open_count = await world.witness.inner.count_runs(RunFilter(status=RunStatus.RUNNING))
+        open_count = sum((await world.witness.inner.count_runs(runs_where(status=RunStatus.RUNNING))).values())
         if not open_count and all(task.done() for task in clients):
             break
         await asyncio.sleep(LOOK_S)
@@ -252,7 +253,7 @@ async def _operate(world: World, client: Process) -> None:
         if world.time.now_s < mended_s and world.chaotic:
             continue
         world.ledger.mended = True
-        for record in await world.witness.inner.list_runs(RunFilter(parked=True), 100):
+        for record in await world.witness.inner.list_runs(runs_where(parked=True), 100):
             failure = codec.failures.decode(record.parked or b"")
             verb = _doors.get(failure.type)
             if verb is None:

@@ -25,6 +25,7 @@ from perdure.core.command import (
     TerminateRun,
 )
 from perdure.core.errors import PerdureError
+from perdure.core.filter.tree import EVERYTHING
 from perdure.core.ids import RunId, WorkerId
 from perdure.core.message import (
     ActivityClosed,
@@ -35,7 +36,7 @@ from perdure.core.message import (
     TerminateRequested,
     TimerFired,
 )
-from perdure.core.store import RunFilter, RunRecord, RunStatus, Store, Waiting, WaitingAttempt, WaitingMessage
+from perdure.core.store import RunRecord, RunStatus, Store, Waiting, WaitingAttempt, WaitingMessage
 from perdure.core.turn import Turn
 from perdure.engine.commit import status_of
 from perdure.engine.live import OpenCalls
@@ -99,7 +100,7 @@ async def all_runs(store: Store) -> AsyncIterator[RunRecord]:
     """Every run, newest first."""
     before: RunId | None = None
     while True:
-        page = await store.list_runs(RunFilter(), RUNS_A_READ, before)
+        page = await store.list_runs(EVERYTHING, RUNS_A_READ, before)
         for record in page:
             yield record
         if len(page) < RUNS_A_READ:

@@ -1,8 +1,9 @@
 """A store around another one: every verb passes through one place, for those who watch, delay or break it."""
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
+from perdure.core.filter.tree import Filter
 from perdure.core.ids import RunId, WorkerId, WorkflowId
 from perdure.core.store import (
     Beat,
@@ -15,8 +16,8 @@ from perdure.core.store import (
     Finish,
     NewRun,
     Park,
-    RunFilter,
     RunRecord,
+    RunStatus,
     Store,
     Waiting,
 )
@@ -92,8 +93,8 @@ class StoreWrapper:
     async def read_waiting(self, run_id: RunId) -> Waiting:
         return await self.call("read_waiting", lambda: self.inner.read_waiting(run_id))
 
-    async def list_runs(self, where: RunFilter, limit: int, before: RunId | None = None) -> Sequence[RunRecord]:
+    async def list_runs(self, where: Filter, limit: int, before: RunId | None = None) -> Sequence[RunRecord]:
         return await self.call("list_runs", lambda: self.inner.list_runs(where, limit, before))
 
-    async def count_runs(self, where: RunFilter) -> int:
+    async def count_runs(self, where: Filter) -> Mapping[RunStatus, int]:
         return await self.call("count_runs", lambda: self.inner.count_runs(where))

@@ -10,6 +10,7 @@ from perdure.core.filter.tree import (
     Comparand,
     Compare,
     Field,
+    Filter,
     IsNull,
     Node,
     Op,
@@ -19,7 +20,8 @@ from perdure.core.filter.tree import (
     SystemField,
     ValueClass,
 )
-from perdure.core.store import RunRecord
+from perdure.core.ids import RunId
+from perdure.core.rows import RunRecord
 
 Values: TypeAlias = tuple[ValueClass, tuple[Compared, ...]]
 """The value of a field: its class, and one value; or several, of lists and texts."""
@@ -31,6 +33,11 @@ class Facts(NamedTuple):
     record: RunRecord
     attributes: Mapping[str, Attribute]
     """By their names."""
+
+    @classmethod
+    def of(cls, record: RunRecord) -> "Facts":
+        """Of a run with its attributes."""
+        return cls(record, {each.name: each for each in record.attributes})
 
     def values(self, field: Field) -> Values | None:
         """The value of a field; None if it is missing."""
@@ -142,6 +149,18 @@ def in_order(runs: Iterable[Facts], order: Sequence[Order]) -> list[Facts]:
         present.sort(key=_rank, reverse=key.descending)
         found = [facts for _, _, facts in present] + [facts for value, facts in values if value is None]
     return found
+
+
+def page(runs: Iterable[RunRecord], where: Filter, limit: int, before: RunId | None) -> list[RunRecord]:
+    """What `Store.list_runs` promises, of all the runs that there are."""
+    everyone = [Facts.of(record) for record in runs]
+    mark = next((facts for facts in everyone if facts.record.run_id == before), None)
+    found = [facts for facts in everyone if facts is mark or fits(where.where, facts)]
+    if mark is None and before is not None:
+        found = [] if where.order else [facts for facts in found if facts.record.run_id < before]
+    ordered = in_order(found, where.order)
+    after = 0 if mark is None else ordered.index(mark) + 1
+    return [facts.record for facts in ordered[after : after + limit]]
 
 
 def _rank(each: tuple[bool, Any, Facts]) -> tuple[bool, Any]:

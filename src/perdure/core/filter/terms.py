@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeAlias
 
 from perdure.core.filter.tree import AttributeField, Comparand, Compare, Field, Op, Reading, SystemField, ValueClass
 from perdure.core.moment import NS_A_MS, length_ms, moment_ns
-from perdure.core.store import RunStatus
+from perdure.core.rows import RunStatus
 from perdure.core.words import words_of
 
 WORDS_MAX = 8

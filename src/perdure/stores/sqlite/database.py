@@ -102,6 +102,10 @@ class Database:
             start = end
         return cursors
 
+    def rows_of(self, name: str, flat: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """The rows of a repeated query, one by one: for few of them, with values that JSON would change."""
+        return [row for cursor in self._rows(name, flat, (), ()) for row in cursor]
+
     # Internal ids of runs
 
     def keys_of(self, runs: Sequence[RunId]) -> dict[RunId, int]:

@@ -5,6 +5,7 @@ import sqlite3
 from pathlib import Path
 
 from perdure.core.errors import (
+    FilterTooSlow,
     StoreCorrupt,
     StoreError,
     StoreFull,
@@ -17,6 +18,9 @@ _CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _READ_ONLY = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH})
 _DISK_FULL = frozenset({sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_TRUNCATE})
 """A quota or a limit on the size of files is seen as a failed write."""
+
+FILTER_S_MAX = 2.0
+"""How long a list or a count may keep the readers of its process waiting. Only they are ever interrupted."""
 
 
 def primary_code(error: sqlite3.Error) -> int:
@@ -34,6 +38,8 @@ def store_error(error: sqlite3.Error, path: Path) -> StoreError:
     store, reason, code = str(path), str(error), primary_code(error)
     if code in _CORRUPT:
         return StoreCorrupt(store=store, reason=reason)
+    if code == sqlite3.SQLITE_INTERRUPT:
+        return FilterTooSlow(store=store, limit_s=FILTER_S_MAX)
     if code == sqlite3.SQLITE_FULL or getattr(error, "sqlite_errorcode", 0) in _DISK_FULL:
         return StoreFull(store=store, reason=reason)
     if code in _READ_ONLY or (code == sqlite3.SQLITE_CANTOPEN and unwritable(path)):

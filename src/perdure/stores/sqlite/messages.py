@@ -5,6 +5,7 @@ from typing import Any
 
 from perdure.core.ids import RunId
 from perdure.core.store import Created, Delivery, NewRun, RunStatus
+from perdure.stores.sqlite import attributes
 from perdure.stores.sqlite.database import Database
 from perdure.stores.sqlite.statements import TEXTS
 
@@ -59,6 +60,9 @@ def insert_runs(db: Database, rows: Sequence[tuple[NewRun, int | None]]) -> dict
         inserted = set(db.values("runs_since", last))
         keys = {row[0].run_id: key for key, row in enumerate(rows, last + 1) if key in inserted}
     db.remember_keys(keys)
+    attributed = [(keys[new.run_id], new.attributes) for new, _ in rows if new.attributes and new.run_id in keys]
+    if attributed:
+        attributes.insert(db, attributed)
     return keys
 
 
@@ -101,4 +105,5 @@ def delete(db: Database, runs: Sequence[RunId]) -> int:
     """See `Store.delete`."""
     keys = db.values_of("closed_keys", list(set(runs)))
     db.run_rows("delete_turns", keys)
+    db.run_rows("delete_attributes", keys)
     return db.run_rows("delete_runs", keys)

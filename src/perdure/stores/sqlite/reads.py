@@ -3,18 +3,24 @@
 from collections.abc import Sequence
 from typing import Any
 
+from perdure.core.attributes import Attribute
+from perdure.core.filter.tree import Filter
 from perdure.core.ids import RunId, WorkflowId
-from perdure.core.store import RunFilter, RunRecord, RunStatus, Waiting, WaitingAttempt, WaitingMessage
+from perdure.core.store import RunRecord, RunStatus, Waiting, WaitingAttempt, WaitingMessage
+from perdure.stores.sqlite import attributes, filters
 from perdure.stores.sqlite.database import Database
 from perdure.stores.sqlite.statements import TEXTS
 
 
 def records(db: Database, keys: Sequence[int]) -> dict[int, RunRecord]:
     """The records of runs by their internal ids."""
-    return {row[0]: _record(row[1:]) for row in db.values_of("run_records", keys)}
+    rows = db.values_of("run_records", keys)
+    attributed = [row[0] for row in rows if row[-1]]
+    found = attributes.read(db, attributed) if attributed else {}
+    return {row[0]: _record(row[1:-1], found.get(row[0], ())) for row in rows}
 
 
-def _record(row: Sequence[Any]) -> RunRecord:
+def _record(row: Sequence[Any], attributes: tuple[Attribute, ...]) -> RunRecord:
     run_id, workflow_id, workflow_type, queue, status, created, closed, turns_count, parent, parked, worker = row[:11]
     route, first_run_id, successor, note = row[11:]
     return RunRecord(
@@ -33,6 +39,7 @@ def _record(row: Sequence[Any]) -> RunRecord:
         first_run_id=first_run_id,
         successor=successor,
         note=_blob(note),
+        attributes=attributes,
     )
 
 
@@ -98,33 +105,13 @@ def _waiting_attempt(row: Sequence[Any]) -> WaitingAttempt:
     )
 
 
-def list_runs(db: Database, where: RunFilter, limit: int, before: RunId | None) -> list[RunRecord]:
+def list_runs(db: Database, where: Filter, limit: int, before: RunId | None) -> list[RunRecord]:
     """See `Store.list_runs`."""
-    facts = _facts(where) | ({} if before is None else {"before": before})
-    cursor = db.execute(conditional("list_runs", facts), {**facts, "limit": limit})
-    keys: list[int] = db.decoded(cursor)
+    keys = filters.list_keys(db, where, limit, before)
     found = records(db, keys)
     return [found[key] for key in keys]
 
 
-def count_runs(db: Database, where: RunFilter) -> int:
+def count_runs(db: Database, where: Filter) -> dict[RunStatus, int]:
     """See `Store.count_runs`."""
-    facts = _facts(where)
-    return db.execute(conditional("count_runs", facts), facts).fetchone()[0]
-
-
-def _facts(where: RunFilter) -> dict[str, Any]:
-    facts = {
-        "status": None if where.status is None else where.status.value,
-        "workflow_type": where.workflow_type,
-        "workflow_id": where.workflow_id,
-        "workflow_id_prefix": where.workflow_id_prefix,
-        "parked": where.parked,
-    }
-    return {name: fact for name, fact in facts.items() if fact is not None}
-
-
-def conditional(name: str, facts: dict[str, Any]) -> str:
-    """The text of a statement with the conditions for these facts."""
-    conditions = " and ".join(TEXTS[f"where_{fact}"] for fact in facts)
-    return TEXTS[name].replace("where 1", f"where {conditions}") if facts else TEXTS[name]
+    return {RunStatus(status): count for status, count in filters.count_by_status(db, where)}

@@ -4,7 +4,8 @@ select json_group_array(json_array(runs.id, runs.run_id, runs.workflow_id, runs.
     runs.created_at_ms, runs.closed_at_ms,
     coalesce((select max(turns.number) from turns where turns.run_key = runs.id), 0), runs.parent_run_id,
     case when runs.parked is not null then hex(runs.parked) end, leases.worker, runs.route, runs.first_run_id,
-    runs.successor, case when runs.note is not null then hex(runs.note) end))
+    runs.successor, case when runs.note is not null then hex(runs.note) end,
+    exists (select 1 from attributes where attributes.run_key = runs.id)))
   from runs left join leases on leases.id = runs.lease_id
  where runs.id in (values {(?)});
 
@@ -44,35 +45,3 @@ select json_group_array(json_array(attempts.call_id, attempts.turn_number, attem
     case when attempts.failure is not null then hex(attempts.failure) end,
     case when attempts.heartbeat is not null then hex(attempts.heartbeat) end))
   from attempts left join leases on leases.id = attempts.lease_id where attempts.run_key = ?;
-
--- name: list_runs
--- Newest first; conditions (`where_...`) stand for 1.
-select json_group_array(id) from (select id from runs where 1 order by run_id desc limit :limit);
-
--- name: count_runs
--- How many fit; conditions stand for 1.
-select count(*) from runs where 1;
-
--- name: where_status
--- Condition: of one status.
-status = :status;
-
--- name: where_workflow_type
--- Condition: of one type.
-workflow_type = :workflow_type;
-
--- name: where_workflow_id
--- Condition: of one workflow id.
-workflow_id = :workflow_id;
-
--- name: where_workflow_id_prefix
--- Condition: of workflow ids that begin alike.
-workflow_id >= :workflow_id_prefix and substr(workflow_id, 1, length(:workflow_id_prefix)) = :workflow_id_prefix;
-
--- name: where_parked
--- Condition: parked, or not.
-(parked is not null) = :parked;
-
--- name: where_before
--- Condition: older than a run.
-run_id < :before;

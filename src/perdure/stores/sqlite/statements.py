@@ -9,7 +9,7 @@ ROWS_MAX = 1_024
 TERMS_MAX = 64
 """Most terms of one compound select. Source: SQLITE_MAX_COMPOUND_SELECT is 500, and plans grow with them."""
 
-_FILES = ("turns.sql", "messages.sql", "claims.sql", "reads.sql")
+_FILES = ("turns.sql", "messages.sql", "attributes.sql", "claims.sql", "reads.sql")
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 _COMMENT = re.compile(r"^\s*--.*\n", re.MULTILINE)
 
@@ -44,10 +44,10 @@ def sizes(rows_count: int, rows_max: int) -> list[int]:
     return found
 
 
-def read_all() -> dict[str, str]:
-    """The texts of all statements by name."""
+def read_all(*files: str) -> dict[str, str]:
+    """The texts of all statements in files by name."""
     found: dict[str, str] = {}
-    for file in _FILES:
+    for file in files:
         _, *parts = _NAME.split(resources.files("perdure.stores.sqlite").joinpath(file).read_text("utf-8"))
         for name, text in zip(parts[::2], parts[1::2], strict=True):
             assert name not in found, f"two statements are named {name}"
@@ -64,5 +64,5 @@ def repeated(text: str) -> Repeated:
     return Repeated(head, row, " union all " if union else ", ", tail, row.count("?"), TERMS_MAX if union else ROWS_MAX)
 
 
-TEXTS = read_all()
+TEXTS = read_all(*_FILES)
 REPEATED = {name: repeated(text) for name, text in TEXTS.items() if "{" in text}

@@ -1,8 +1,9 @@
 """The SQLite store's verbs: each is a function that its writer or its reader thread calls. They decide nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from perdure.core.filter.tree import Filter
 from perdure.core.ids import RunId, WorkerId, WorkflowId
 from perdure.core.store import (
     Beat,
@@ -15,8 +16,8 @@ from perdure.core.store import (
     Finish,
     NewRun,
     Park,
-    RunFilter,
     RunRecord,
+    RunStatus,
     Waiting,
 )
 from perdure.stores.changes import Changes
@@ -111,8 +112,8 @@ class SqliteStore:
     async def read_waiting(self, run_id: RunId) -> Waiting:
         return await self._reader.ask(lambda db: reads.read_waiting(db, run_id))
 
-    async def list_runs(self, where: RunFilter, limit: int, before: RunId | None = None) -> Sequence[RunRecord]:
+    async def list_runs(self, where: Filter, limit: int, before: RunId | None = None) -> Sequence[RunRecord]:
         return await self._reader.ask(lambda db: reads.list_runs(db, where, limit, before))
 
-    async def count_runs(self, where: RunFilter) -> int:
+    async def count_runs(self, where: Filter) -> Mapping[RunStatus, int]:
         return await self._reader.ask(lambda db: reads.count_runs(db, where))

@@ -5,8 +5,10 @@ from typing import Any
 
 import msgspec
 
+from perdure.core.attributes import Attribute
 from perdure.core.ids import RunId, WorkerId
 from perdure.core.store import ChildRun, Commit, Delivery, Park
+from perdure.stores.sqlite import attributes
 from perdure.stores.sqlite.database import Database
 from perdure.stores.sqlite.messages import deliver, insert_runs, insert_started
 
@@ -22,6 +24,7 @@ class _Rows(msgspec.Struct, gc=False):
     kept: list[int] = []
     dropped: list[int] = []
     changed: list[Any] = []
+    attributes: list[tuple[int, tuple[Attribute, ...]]] = []
 
 
 def commit(db: Database, worker: WorkerId | None, commits: Sequence[Commit]) -> frozenset[RunId]:
@@ -113,6 +116,8 @@ def _rows(commits: Sequence[Commit], keys: dict[RunId, int], lease_id: int | Non
         turns += (key, commit.number, commit.turn)
         if commit.note is not None or commit.route is not None:
             rows.changed += (key, commit.route, commit.note)
+        if commit.attributes:
+            rows.attributes.append((key, commit.attributes))
         if commit.closes is not None:
             continue
         for call_id in commit.finished:
@@ -148,6 +153,8 @@ def _write(db: Database, rows: _Rows, lease_id: int | None) -> None:
         db.changed = db.changed or None in rows.attempts[8::9]
     if rows.changed:
         db.run_rows("change_runs", rows.changed)
+    if rows.attributes:
+        attributes.change(db, rows.attributes)
     if rows.kept:
         db.run_rows("hold_runs", rows.kept, before=(lease_id, lease_id, lease_id))
     if rows.dropped:

@@ -17,6 +17,7 @@ What was stored outlives `close`: tests close a store and open it again. For fai
 `pytest.register_assert_rewrite("perdure.testing.conformance")` in a `conftest.py` beside the module.
 """
 
+from perdure.testing.conformance.attributes import TestAttributes
 from perdure.testing.conformance.claiming_again import TestClaimingAgain
 from perdure.testing.conformance.claiming_attempts import TestClaimingAttempts
 from perdure.testing.conformance.claiming_runs import TestClaimingRuns
@@ -26,11 +27,13 @@ from perdure.testing.conformance.delivering import TestDelivering
 from perdure.testing.conformance.effects import TestCommitEffects
 from perdure.testing.conformance.lasting import TestLasting
 from perdure.testing.conformance.leasing import TestLeasing
+from perdure.testing.conformance.listing import TestListing
 from perdure.testing.conformance.missed_answers import TestMissedAnswers
 from perdure.testing.conformance.reading import TestReading
 from perdure.testing.conformance.waiting import TestWaiting
 
 __all__ = [
+    "TestAttributes",
     "TestClaimingAgain",
     "TestClaimingAttempts",
     "TestClaimingRuns",
@@ -40,6 +43,7 @@ __all__ = [
     "TestDelivering",
     "TestLasting",
     "TestLeasing",
+    "TestListing",
     "TestMissedAnswers",
     "TestReading",
     "TestWaiting",

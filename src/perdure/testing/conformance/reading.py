@@ -1,7 +1,9 @@
 """What the reading verbs and `delete` promise."""
 
+from perdure.core.filter.build import runs_where
+from perdure.core.filter.tree import EVERYTHING, Filter
 from perdure.core.ids import RunId, WorkflowId
-from perdure.core.store import Park, RunFilter, RunStatus, Store, Waiting
+from perdure.core.store import Park, RunStatus, Store, Waiting
 from perdure.testing.conformance.runner import certifies
 from perdure.testing.conformance.samples import (
     ANNA,
@@ -9,6 +11,7 @@ from perdure.testing.conformance.samples import (
     birth,
     call,
     claim,
+    count_of,
     hire,
     message,
     new_run,
@@ -93,9 +96,9 @@ class TestReading:
         runs = [new_run(number) for number in range(5)]
         await store.create([runs[index] for index in (3, 0, 4, 1, 2)])
 
-        first = await store.list_runs(RunFilter(), 2)
-        second = await store.list_runs(RunFilter(), 2, first[-1].run_id)
-        third = await store.list_runs(RunFilter(), 2, second[-1].run_id)
+        first = await store.list_runs(EVERYTHING, 2)
+        second = await store.list_runs(EVERYTHING, 2, first[-1].run_id)
+        third = await store.list_runs(EVERYTHING, 2, second[-1].run_id)
 
         pages = [[found.run_id for found in page] for page in (first, second, third)]
         assert pages == [[runs[4].run_id, runs[3].run_id], [runs[2].run_id, runs[1].run_id], [runs[0].run_id]]
@@ -108,28 +111,28 @@ class TestReading:
         await claim(store, ANNA)
         await store.park(ANNA, [Park(parked.run_id, 0, b"why")])
 
-        async def chosen(where: RunFilter) -> list[RunId]:
+        async def chosen(where: Filter) -> list[RunId]:
             found = [one.run_id for one in await store.list_runs(where, 10)]
-            assert await store.count_runs(where) == len(found)
+            assert await count_of(store, where) == len(found)
             return found
 
         everything = [run.run_id for run in (other, parked, failed, done)]
-        assert await chosen(RunFilter()) == everything
-        assert await chosen(RunFilter(status=RunStatus.FAILED)) == [failed.run_id]
-        assert await chosen(RunFilter(status=RunStatus.RUNNING)) == [other.run_id, parked.run_id]
-        assert await chosen(RunFilter(workflow_type="refund")) == [other.run_id]
-        assert await chosen(RunFilter(workflow_id=WorkflowId("order-2"))) == [failed.run_id]
-        assert await chosen(RunFilter(workflow_id_prefix="order-")) == everything
-        assert await chosen(RunFilter(parked=True)) == [parked.run_id]
-        assert await chosen(RunFilter(parked=False)) == [other.run_id, failed.run_id, done.run_id]
-        assert await chosen(RunFilter(parked=False, workflow_type="order", status=RunStatus.RUNNING)) == []
+        assert await chosen(EVERYTHING) == everything
+        assert await chosen(runs_where(status=RunStatus.FAILED)) == [failed.run_id]
+        assert await chosen(runs_where(status=RunStatus.RUNNING)) == [other.run_id, parked.run_id]
+        assert await chosen(runs_where(workflow_type="refund")) == [other.run_id]
+        assert await chosen(runs_where(workflow_id=WorkflowId("order-2"))) == [failed.run_id]
+        assert await chosen(runs_where(workflow_id_prefix="order-")) == everything
+        assert await chosen(runs_where(parked=True)) == [parked.run_id]
+        assert await chosen(runs_where(parked=False)) == [other.run_id, failed.run_id, done.run_id]
+        assert await chosen(runs_where(parked=False, workflow_type="order", status=RunStatus.RUNNING)) == []
 
     async def test_a_prefix_is_taken_literally(self, store: Store) -> None:
         names = ("50%_off", "50 off", "Ünder", "under", "50%_", "50%")
         await store.create([new_run(number, workflow_id=WorkflowId(name)) for number, name in enumerate(names)])
 
         async def begins(prefix: str) -> set[str]:
-            return {one.workflow_id for one in await store.list_runs(RunFilter(workflow_id_prefix=prefix), 10)}
+            return {one.workflow_id for one in await store.list_runs(runs_where(workflow_id_prefix=prefix), 10)}
 
         assert await begins("50%_") == {"50%_off", "50%_"}
         assert await begins("Ü") == {"Ünder"}

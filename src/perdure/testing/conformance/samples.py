@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from perdure.core.filter.tree import EVERYTHING, Filter
 from perdure.core.ids import RunId, WorkerId, WorkflowId
 from perdure.core.store import (
     ChildRun,
@@ -131,6 +132,11 @@ async def inbox_of(store: Store, run: NewRun) -> list[str]:
 async def attempts_of(store: Store, run: NewRun) -> tuple[WaitingAttempt, ...]:
     """The attempts of a run."""
     return (await store.read_waiting(run.run_id)).attempts
+
+
+async def count_of(store: Store, where: Filter = EVERYTHING) -> int:
+    """How many runs fit."""
+    return sum((await store.count_runs(where)).values())
 
 
 def run_ids(claimed: Claimed) -> list[RunId]:

@@ -4,9 +4,10 @@ from collections.abc import Collection
 
 from perdure.core import codec
 from perdure.core.errors import PerdureError
+from perdure.core.filter.build import runs_where
 from perdure.core.message import Query
 from perdure.core.payload import from_payload
-from perdure.core.store import RunFilter, RunRecord, RunStatus, Store
+from perdure.core.store import RunRecord, RunStatus, Store
 from perdure.engine.live import LiveRun
 from perdure.programs.code.queries import STACK_QUERY
 from perdure.worker.registry import Registry
@@ -18,7 +19,7 @@ TURNS_MAX = 1_000_000
 
 async def open_runs(store: Store, registry: Registry, queues: Collection[str]) -> str:
     """Where each open run stands, as lines of text; `queues` are those that somebody serves."""
-    records = await store.list_runs(RunFilter(status=RunStatus.RUNNING), RUNS_MAX + 1)
+    records = await store.list_runs(runs_where(status=RunStatus.RUNNING), RUNS_MAX + 1)
     lines = [line for record in records[:RUNS_MAX] for line in await _run_lines(store, registry, queues, record)]
     if len(records) > RUNS_MAX:
         lines.append("and more")
