@@ -50,7 +50,6 @@ COMMANDS_NOT_RECORDED = {
     "AcceptUpdate",
     "CompleteUpdate",
     "ContinueRun",
-    "RecordLocalActivity",
     "RejectUpdate",
     "SetProgress",
     "SetStatus",

@@ -354,3 +354,20 @@ async def changes() -> list[Any]:
     if workflow.patched("late"):
         found.append(await echo("late"))
     return found
+
+
+@_recorded
+async def local_activities() -> list[Any]:
+    """Within the turn: one, several at once, a failure, one that is dropped, and one that waits by a timer."""
+    found: list[Any] = [await echo.local("first")]
+    found.append(await asyncio.gather(*[nap.local(ms) for ms in (30, 10, 20)]))
+    try:
+        await fatal.local()
+    except ActivityError as error:
+        found.append([error.type, error.attempt])
+    slow = asyncio.ensure_future(nap.local(60_000))
+    await asyncio.wait({slow, asyncio.ensure_future(echo.local("quick"))}, return_when=asyncio.FIRST_COMPLETED)
+    slow.cancel()
+    later = RetryPolicy(initial_interval="30s")
+    found += await asyncio.gather(flaky.options(retry=later).local(1), nap(5))
+    return [*found, await echo("last")]

@@ -171,6 +171,10 @@ class RecordLocalActivity(msgspec.Struct, frozen=True, array_like=True, tag=18, 
     outcome: Outcome
     attempt: int = 1
     """Number of its last try."""
+    at_ms: int = 0
+    """When it ended: the run's time goes on to it."""
+    retry_at_ms: int | None = None
+    """None: it is over. Else another try follows then, in a later turn."""
 
 
 class UpsertMemo(msgspec.Struct, frozen=True, array_like=True, tag=19, gc=False):

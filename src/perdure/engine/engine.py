@@ -121,6 +121,8 @@ class Engine:
         (created,) = await self.store.create([run])
         if not created.fresh and not created.same_request:
             raise AlreadyRunning(workflow_id=started.workflow_id, run_id=created.run_id)
+        if self.local is not None:
+            self.local.look()
         return created.run_id
 
     # Finding

@@ -23,6 +23,7 @@ from perdure.core.command import (
     FailRun,
     NextRun,
     ParentClosePolicy,
+    RecordLocalActivity,
     RunActivity,
     SetProgress,
     SetStatus,
@@ -55,7 +56,7 @@ from perdure.core.message import (
 )
 from perdure.core.note import Progress, RunNote
 from perdure.core.payload import Payload
-from perdure.core.program import ProgramRun
+from perdure.core.program import OpenTurn, ProgramRun
 from perdure.core.turn import TURN_BYTES_MAX, Turn
 
 INPUT_BYTES_MAX = TURN_BYTES_MAX // 2
@@ -217,7 +218,7 @@ class OpenCalls:
 class LiveRun:
     """One run: its program's state, what is open, and how many turns it has taken."""
 
-    __slots__ = ("at_ms", "open", "program", "run_id", "turns_count", "workflow_id")
+    __slots__ = ("_begun", "at_ms", "open", "program", "run_id", "turns_count", "workflow_id")
 
     def __init__(self, run_id: RunId, workflow_id: WorkflowId, program: ProgramRun | None) -> None:
         """`program` None serves only to terminate the run: its turns are folded, its code is not needed."""
@@ -227,6 +228,8 @@ class LiveRun:
         self.open = OpenCalls()
         self.turns_count = 0
         self.at_ms: int = 0
+        self._begun: tuple[int, Sequence[Message], OpenTurn] | None = None
+        """A turn that waits for local activities."""
 
     @property
     def parent(self) -> Parent | None:
@@ -271,9 +274,18 @@ class LiveRun:
         return len(messages)
 
     def take_turn(self, now_ms: int, messages: Sequence[Message]) -> Turn:
-        """Step the program with `fresh` messages. Raises `ParkedError`; the live run is of no use afterwards."""
+        """As `begin_turn`, for a turn that is sure to need no local activities."""
+        turn = self.begin_turn(now_ms, messages)
+        assert type(turn) is Turn, "its local activities must run first"
+        return turn
+
+    def begin_turn(self, now_ms: int, messages: Sequence[Message]) -> Turn | OpenTurn:
+        """Step the program with `fresh` messages. Raises `ParkedError`; the live run is of no use afterwards.
+
+        An open turn goes on by `go_on`; before it is over, the run takes no other one.
+        """
         at_ms = max(now_ms, self.at_ms)
-        outputs: tuple[Command, ...]
+        outputs: Sequence[Command]
         for message in messages:
             if type(message) is TimerFired:
                 timer = self.open.calls[message.call_id]
@@ -290,23 +302,40 @@ class LiveRun:
                 break
         else:
             outputs = self._stepped(at_ms, messages)
+            if type(outputs) is OpenTurn:
+                self._begun = at_ms, messages, outputs
+                return outputs
+        return self._end_turn(at_ms, messages, outputs)
+
+    def go_on(self, record: RecordLocalActivity) -> Turn | OpenTurn:
+        """Hand an open turn the outcome of one of its local activities."""
+        assert self._begun is not None
+        at_ms, messages, opened = self._begun
+        outputs = opened.go_on(record)
+        if type(outputs) is OpenTurn:
+            self._begun = at_ms, messages, outputs
+            return outputs
+        self._begun = None
+        return self._end_turn(at_ms, messages, outputs)
+
+    def _end_turn(self, at_ms: int, messages: Sequence[Message], outputs: Sequence[Command]) -> Turn:
         if outputs and type(outputs[-1]) in CLOSINGS:
             closing = self._with_next(cast(Closing, outputs[-1]), at_ms, messages)
             outputs = (*outputs[:-1], closing)
-        turn = Turn(self.turns_count + 1, at_ms, tuple(messages), outputs)
+        turn = Turn(self.turns_count + 1, at_ms, tuple(messages), tuple(outputs))
         self.open.fold(turn)
         self.turns_count = turn.number
         self.at_ms = at_ms
         return turn
 
-    def _stepped(self, at_ms: int, messages: Sequence[Message]) -> tuple[Command, ...]:
+    def _stepped(self, at_ms: int, messages: Sequence[Message]) -> Sequence[Command]:
         if not self.turns_count and isinstance(messages[0], Started):
             due = chain.deadline(messages[0])
             if due is not None and due[0] <= at_ms:
                 # Nobody was there to take its first turn in time.
                 return (TimeOutRun(due[1]),)
         assert self.program is not None, "only a termination needs no program"
-        return tuple(self.program.step(at_ms, messages))
+        return self.program.step(at_ms, messages)
 
     def _with_next(self, closing: Closing, at_ms: int, messages: Sequence[Message]) -> Closing:
         """The closing with the run that goes on for this one, if any does."""

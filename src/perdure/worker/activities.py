@@ -25,7 +25,7 @@ from perdure.programs.code.definition import Activity
 from perdure.worker.context import RunningAttempt
 from perdure.worker.deadlines import Deadlines, Due, Flush
 from perdure.worker.executors import Ends, Room, Tasks, Threads
-from perdure.worker.job import Job
+from perdure.worker.job import Job, LocalJob
 from perdure.worker.mailbox import Mailbox
 from perdure.worker.outcomes import note_failure
 from perdure.worker.processes import Processes
@@ -354,6 +354,9 @@ class ActivityRunner:
         now_ms = self._clock.now_ms() if attempts else 0
         beats: list[Beat] = []
         for attempt in attempts:
+            if type(attempt.job) is LocalJob:
+                attempt.beaten = False
+                continue
             details: bytes | None = None
             if attempt.beaten:
                 # Both cleared before the details are read: those that come meanwhile are passed on again.

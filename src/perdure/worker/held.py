@@ -1,24 +1,29 @@
 """What the host keeps of each run that it holds, and of each commit that is under way."""
 
 from collections.abc import Callable, Coroutine
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from perdure.core.ids import RunId
 from perdure.core.message import ActivityClosed, Message, Outcome
 from perdure.core.store import Commit
 from perdure.engine.live import LiveRun
 
+if TYPE_CHECKING:
+    from perdure.worker.local import LocalTurn
+
 
 class HeldRun:
     """A run that this worker holds, with what waits for its next turn."""
 
-    __slots__ = ("answers", "claimed_count", "in_flight", "jobs", "live", "loading", "messages")
+    __slots__ = ("answers", "claimed_count", "in_flight", "jobs", "live", "loading", "messages", "turn")
 
     def __init__(self, live: LiveRun, *, loading: bool = False) -> None:
         self.live = live
         self.loading = loading
         self.in_flight = False
-        """A commit is under way."""
+        """A commit is under way, or the turn is open."""
+        self.turn: LocalTurn | None = None
+        """The turn that waits for local activities."""
         self.messages: list[Message] = []
         """From the inbox, not yet taken."""
         self.claimed_count = 0

@@ -10,36 +10,39 @@ import logging
 from collections.abc import Sequence
 
 from perdure.core import codec
-from perdure.core.command import RunActivity
+from perdure.core.command import RecordLocalActivity, RunActivity
 from perdure.core.errors import PerdureError, StoreError, StoreUnavailable
-from perdure.core.failure import Failure, to_failure
 from perdure.core.ids import RunId, WorkerId
 from perdure.core.message import ActivityClosed, Failed, Message, Outcome, Started
+from perdure.core.program import OpenTurn
 from perdure.core.store import (
     AttemptKey,
     ClaimedRun,
     Commit,
     Finish,
     NewRun,
-    Park,
     Retry,
     RunRecord,
-    RunStatus,
     Store,
 )
+from perdure.core.turn import Turn
 from perdure.engine.attempts import Ending, ending
 from perdure.engine.clock import Clock
-from perdure.engine.commit import outcome_of, to_commit
+from perdure.engine.commit import outcome_of
 from perdure.engine.live import LiveRun
-from perdure.engine.pipeline import Pipeline, surely
+from perdure.engine.pipeline import Pipeline
 from perdure.worker.activities import ActivityRunner
 from perdure.worker.cache import LiveRunCache
 from perdure.worker.creations import Creations
 from perdure.worker.finishes import Finishes
 from perdure.worker.held import Entry, HeldRun, HostEvents
-from perdure.worker.job import Job
+from perdure.worker.job import Job, LocalJob
 from perdure.worker.loading import load_lives
+from perdure.worker.local import LocalActivities, LocalTurn
+from perdure.worker.parking import Parking
 from perdure.worker.registry import Registry
+from perdure.worker.settling import Settling
+from perdure.worker.stepping import Stepper
 from perdure.worker.watchdog import Watched
 
 logger = logging.getLogger("perdure.worker")
@@ -64,21 +67,24 @@ class RunHost:
         self._clock = clock
         self._registry = registry
         self._runner = runner
-        self._queues = queues
         self._events = events
         self._watched = watched
         self.worker = WorkerId("")
-        self.draining = False
-        """No activity is started here any more."""
         self.held: dict[RunId, HeldRun] = {}
         self.cache = LiveRunCache(cache_size)
         self._creations = Creations()
-        self._reserved_count = 0
-        """Attempts kept by commits that are under way: their room is taken."""
+        self._stepper = Stepper(registry, runner, queues=queues, watched=watched)
         self._commits: Pipeline[Entry, frozenset[RunId]] = Pipeline(
             self._write_commits, self._committed, "commit", events.broken
         )
         self._finishes = Finishes(clock, self._write_finishes, events.broken)
+        self._parking = Parking(store, self._finishes, events)
+        self._settling = Settling(store, clock, runner, self._finishes, drop=self._drop)
+        self._local = LocalActivities(clock, registry, runner, self._go_on)
+
+    def drain(self) -> None:
+        """Start no activity here any more."""
+        self._stepper.draining = True
 
     # Writing
 
@@ -101,9 +107,10 @@ class RunHost:
         """Forget every run and everything that was not yet durable: others have it, or will."""
         self._commits.abandon()
         self._finishes.abandon()
-        self._reserved_count = 0
+        self._stepper.reserved_count = 0
         self._creations.fail(StoreUnavailable(store=self._store.url, reason="the worker let go of what it wrote"))
         for held in self.held.values():
+            self._local.close(held)
             held.live.close()
         self.held.clear()
         self.cache.clear()
@@ -119,7 +126,10 @@ class RunHost:
         try:
             commit = self._step(held, [started], [], now_ms=self._clock.now_ms(), create=run)
         except Exception:  # ParkedError, or a bug of an interpreter
-            # Nothing is stored yet, so nothing is lost: the ordinary way creates the run, and its first turn parks it.
+            commit = None
+        if commit is None:
+            # Nothing is stored yet, so nothing is lost: the ordinary way creates the run, and its first turn parks it,
+            # or takes the time that local activities need.
             self._forget(held)
             self._creations.settle(run.run_id, fresh=False)
             return created
@@ -181,6 +191,9 @@ class RunHost:
             held = self.held.get(run_id)
             if held is not None:
                 held.jobs.discard(call_id)
+            if type(job) is LocalJob:
+                self._local.ended(held, job, outcome)
+                continue
             end: Ending = outcome
             if type(outcome) is Failed:
                 end = ending(
@@ -225,7 +238,8 @@ class RunHost:
             held.answers = [*answers, *held.answers]
             self._park(held, error)
             return
-        self._put(Entry(held, commit, answers))
+        if commit is not None:
+            self._put(Entry(held, commit, answers))
 
     def _step(
         self,
@@ -235,34 +249,35 @@ class RunHost:
         *,
         now_ms: int,
         create: NewRun | None = None,
-    ) -> Commit:
-        live, watched = held.live, self._watched
-        inputs = live.fresh([*messages, *answers])
-        watched.number += 1
-        watched.run_id = live.run_id
-        try:
-            turn = live.take_turn(now_ms, inputs)
-        finally:
-            watched.run_id = None
-        return to_commit(
-            live,
-            turn,
-            consumed=[message.id for message in messages] if messages and create is None else (),
-            finished=tuple([answer.call_id for answer in answers]),
-            keeps=self._keep,
-            busy=bool(held.jobs or held.messages or held.answers),
-            create=create,
-        )
+    ) -> Commit | None:
+        """The commit of the next turn; None if it waits for local activities."""
+        turn = self._stepper.begin(held.live, held.live.fresh([*messages, *answers]), now_ms)
+        if type(turn) is Turn:
+            return self._stepper.commit(held, turn, messages, answers, create)
+        assert type(turn) is OpenTurn
+        if create is None:
+            held.in_flight, held.turn = True, LocalTurn(messages, answers, now_ms)
+            self._local.run(held, turn)
+        return None
 
-    def _keep(self, call: RunActivity) -> bool:
-        """Whether this worker runs a new activity itself; if so, its room is reserved."""
-        if self.draining or (call.queue is not None and call.queue not in self._queues):
-            return False
-        definition = self._registry.runnable.get(call.name)
-        if definition is None or self._runner.room(definition) <= self._reserved_count:
-            return False
-        self._reserved_count += 1
-        return True
+    def _go_on(self, held: HeldRun, record: RecordLocalActivity) -> None:
+        """A local activity of an open turn has an outcome, or waits for a later turn."""
+        opened = held.turn
+        assert opened is not None
+        try:
+            turn = self._stepper.go_on(held.live, record)
+            if type(turn) is OpenTurn:
+                self._local.run(held, turn)
+                return
+            assert type(turn) is Turn
+            self._local.close(held)
+            commit = self._stepper.commit(held, turn, opened.messages, opened.answers)
+        except Exception as error:  # as in `advance`
+            self._local.close(held)
+            held.answers = [*opened.answers, *held.answers]
+            self._park(held, error)
+            return
+        self._put(Entry(held, commit, opened.answers))
 
     def _put(self, entry: Entry) -> None:
         entry.held.in_flight = True
@@ -274,7 +289,7 @@ class RunHost:
         jobs: list[Job] = []
         for entry in entries:
             for attempt in entry.commit.attempts:
-                self._reserved_count -= attempt.kept
+                self._stepper.reserved_count -= attempt.kept
             if refused and entry.commit.run_id in refused:
                 self._events.spawn(self._settle(entry, repeated=repeated))
             else:
@@ -340,6 +355,7 @@ class RunHost:
 
     def _forget(self, held: HeldRun) -> None:
         """Drop a run and what runs here for it."""
+        self._local.close(held)
         for call_id in held.jobs:
             self._runner.drop(AttemptKey(held.live.run_id, call_id))
         if self.held.get(held.live.run_id) is held:
@@ -347,39 +363,22 @@ class RunHost:
         held.live.close()
 
     async def _settle(self, entry: Entry, *, repeated: bool) -> None:
-        """Find out what a refusal means: our own earlier try, a run that is closed, or one that others took."""
-        run_id = entry.commit.run_id
-        if repeated:
-            (stored,), _ = await surely(lambda: self._store.read_turns([(run_id, entry.commit.number - 1)], 1), "read")
-            if stored and stored[0] == entry.commit.turn:
-                jobs: list[Job] = []
-                self._durable(entry, jobs)
-                self._runner.start(jobs)
-                return
-        held = entry.held
-        # The outcomes that the refused turn took are recorded by the store, unless somebody else ended those attempts.
-        for answer in [*entry.answers, *held.answers]:
-            self._finishes.answer(run_id, answer)
-        if entry.commit.create is not None:
-            self._forget(held)
-            self._creations.settle(run_id, fresh=False)
+        if repeated and await self._settling.is_ours(entry):
+            jobs: list[Job] = []
+            self._durable(entry, jobs)
+            self._runner.start(jobs)
             return
-        logger.info("turn %d of run %s was refused: somebody else took it", entry.commit.number, run_id)
-        self._abandon(held)
-        records, _ = await surely(lambda: self._store.read_runs([run_id]), "read")
-        if not records or records[0].status is not RunStatus.RUNNING:
-            for call_id in held.jobs:
-                self._runner.drop(AttemptKey(run_id, call_id))
-        elif records[0].worker == self.worker:
-            # A claim has given it back since, while the live run was behind: nobody else will be told of its messages.
-            await self._take_again(records[0])
+        claimed = await self._settling.lost(self.worker, entry)
+        if claimed:
+            await self.take(claimed)
 
-    async def _take_again(self, record: RunRecord) -> None:
-        waiting, _ = await surely(lambda: self._store.read_waiting(record.run_id), "read")
-        now_ms = self._clock.now_ms()
-        messages = tuple(each.data for each in waiting.messages if each.visible_at_ms <= now_ms)
-        if messages:
-            await self.take([ClaimedRun(record, messages)])
+    def _drop(self, entry: Entry) -> None:
+        """Let go of a live run whose commit was refused."""
+        if entry.commit.create is not None:
+            self._forget(entry.held)
+            self._creations.settle(entry.commit.run_id, fresh=False)
+        else:
+            self._abandon(entry.held)
 
     def _abandon(self, held: HeldRun) -> None:
         """Drop a live run that is of no use any more; what runs here for it goes on and is answered by the store."""
@@ -390,22 +389,8 @@ class RunHost:
     # Parking
 
     def _park(self, held: HeldRun, error: Exception) -> None:
-        live = held.live
-        failure = to_failure(error)
-        logger.error(
-            "run %s of workflow %r is parked: %s", live.run_id, live.workflow_id, failure.message, exc_info=error
-        )
-        for answer in held.answers:
-            self._finishes.answer(live.run_id, answer)
+        self._parking.park(self.worker, held, error)
         self._abandon(held)
-        self._events.spawn(self._write_park(live.run_id, failure))
-
-    async def _write_park(self, run_id: RunId, failure: Failure) -> None:
-        # The answers come first: the park lets go of the run, and a resumed run must find them.
-        await self._finishes.drained()
-        records, _ = await surely(lambda: self._store.read_runs([run_id]), "read")
-        parks = [Park(run_id, record.turns_count, codec.failures.encode(failure)) for record in records]
-        await surely(lambda: self._store.park(self.worker, parks), "park")
 
     def forget(self, run_id: RunId) -> None:
         """Drop a run that a client closed, and what runs here for it."""

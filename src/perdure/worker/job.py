@@ -52,3 +52,9 @@ class Job:
         """The store does not know these details yet: whoever lets another attempt follow passes them on first."""
         self.last_failure = last_failure
         """Failure of the attempt before."""
+
+
+class LocalJob(Job):
+    """A try of a local activity: the store does not know of it. See `worker.local`."""
+
+    __slots__ = ()

@@ -11,6 +11,9 @@ from perdure.worker.context import RunningAttempt, enter
 
 logger = logging.getLogger("perdure.activity")
 
+LATER_TYPE = "perdure.CompleteLater"
+"""Type of the failure that stands for an activity whose outcome comes later, by its token. Never recorded."""
+
 
 def perform(attempt: RunningAttempt) -> Outcome:
     """Run a sync activity here and now; whatever it raises becomes its outcome."""

@@ -155,7 +155,8 @@ class Worker:
 
     async def stop(self, *, grace_ms: int = 10_000) -> None:
         """Claim nothing more, let what runs finish for up to `grace_ms`, then give the rest back."""
-        self._stopping = self.host.draining = True
+        self._stopping = True
+        self.host.drain()
         for task in self._loops[:2]:
             task.cancel()
         if self._runner.running_count:

@@ -123,6 +123,17 @@ class Activity(_Definition[P, R]):
         plain: Any = self.fn(*args, **kwargs)
         return plain
 
+    def local(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+        """As calling it, but run by the workflow's own worker within the step, and recorded with the step's outcome.
+
+        For what is quick and can be repeated: it costs no write of its own, and a worker that dies repeats the step.
+        """
+        loop = running_loop()
+        if type(loop) is WorkflowLoop:
+            return loop.host.call_local(self, args, kwargs)
+        plain: Any = self.fn(*args, **kwargs)
+        return plain
+
     def options(self, **keywords: Unpack[ActivityKeywords]) -> Self:
         """A copy with other options, for the calls made through it."""
         changed = copy.copy(self)

@@ -95,6 +95,10 @@ class Host(Protocol):
         """The coroutine that asks for an activity and waits for it."""
         ...
 
+    def call_local(self, activity: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Coroutine[Any, Any, Any]:
+        """The coroutine that runs an activity within the turn."""
+        ...
+
     def call_workflow(
         self, workflow: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Coroutine[Any, Any, Any]:

@@ -9,7 +9,15 @@ from random import Random
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 from zlib import crc32
 
-from perdure.core.command import CancelRun, CancelTimer, Command, CompleteRun, FailRun, StartTimer
+from perdure.core.command import (
+    CancelRun,
+    CancelTimer,
+    Command,
+    CompleteRun,
+    FailRun,
+    RecordLocalActivity,
+    StartTimer,
+)
 from perdure.core.errors import ForbiddenInWorkflow, ParkedError, PerdureError, UnregisteredActivity
 from perdure.core.failure import cancelled, to_failure
 from perdure.core.ids import RunId
@@ -29,6 +37,7 @@ from perdure.core.payload import Payload
 from perdure.core.turn import Turn
 from perdure.programs.code import calls, replay
 from perdure.programs.code.asyncgens import watch as watch_async_generators
+from perdure.programs.code.local import Locals, perform_local
 from perdure.programs.code.loop import (
     NOBODY,
     Future,
@@ -75,6 +84,7 @@ class CodeRun:
         "children",
         "commands",
         "history",
+        "locals",
         "loop",
         "main",
         "new_commands",
@@ -112,6 +122,8 @@ class CodeRun:
         """The turn that was recalled last."""
         self.versions: dict[str, int] | None = None
         """By change: which version the run follows, once it has asked."""
+        self.locals: Locals | None = None
+        """Local activities; None until the code asks for one."""
         self.activities: dict[int, tuple[Future[Any], calls.Callee]] = {}
         self.timers: dict[int, WorkflowTimer] = {}
         self.children: dict[int, calls.Child] = {}
@@ -160,7 +172,7 @@ class CodeRun:
     def close(self) -> None:
         """See `ProgramRun`."""
         self._abandon()
-        self.queries = self.channels = self.main = self.history = self.repeated = None
+        self.queries = self.channels = self.main = self.history = self.repeated = self.locals = None
         # Without this the run and its loop would wait for the garbage collector, thousands of them at a time.
         self.loop.host = NOBODY
 
@@ -168,7 +180,8 @@ class CodeRun:
 
     def _take(self, at_ms: int, messages: Sequence[Message]) -> list[Command]:
         loop = self.loop
-        self.at_ms = at_ms
+        # Local activities may have led the time on beyond what another worker's clock says now.
+        self.at_ms = at_ms = max(at_ms, self.at_ms)
         loop.now_s = at_ms / 1_000
         self.turns_count += 1
         self.calls_before = self.calls_count
@@ -182,18 +195,41 @@ class CodeRun:
                 else:
                     self._hear(message)
             loop.drain()
+            if self.locals and self.replaying and self.repeated is not None:
+                self.locals.take_recorded(self, self.repeated)
         except BaseException:  # also an interrupt leaves nothing behind that could run on
             set_running_loop(before)
             self.close()
             raise
         set_running_loop(before)
+        return self._asked(commands)
+
+    def go_on(self, record: RecordLocalActivity) -> Sequence[Command]:
+        """Hand over what came of a local activity, and run on; see `OpenTurn`."""
+        assert self.locals is not None
+        before = running_loop()
+        set_running_loop(self.loop)
+        try:
+            self.locals.take(self, record)
+            self.loop.drain()
+        except BaseException:  # as in `_take`
+            set_running_loop(before)
+            self.close()
+            raise
+        set_running_loop(before)
+        return self._asked(self.commands)
+
+    def _asked(self, commands: list[Command | None]) -> list[Command]:
+        """What the turn asks for; where it is not over, an `OpenTurn`."""
         if self._parked is not None:
             parked = self._parked
             self.close()
             raise parked
-        if loop.ended and self.main is not None and self.main.done():
+        if self.loop.ended and self.main is not None and self.main.done():
             self._park_if_refused(self.main)
             return self._ended(commands, self.main)
+        if self.locals and not self.replaying:
+            return self.locals.opened(self, [command for command in commands if command is not None])
         if self.withdrawn:
             self.withdrawn = False
             return [command for command in commands if command is not None]
@@ -343,6 +379,14 @@ class CodeRun:
         if activity.name not in self.program.known_names and activity.queue is None:
             self.find_activity(activity.name)
         return calls.perform(self, activity, activity.signature.bind(args, kwargs))
+
+    def call_local(self, activity: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Coroutine[Any, Any, Any]:
+        """See `Host`."""
+        if self.loop.refusal is not None:
+            raise self.loop.refusal()
+        if activity.name not in self.program.known_names:
+            self.find_activity(activity.name)
+        return perform_local(self, activity, activity.signature.bind(args, kwargs))
 
     def call_workflow(
         self, workflow: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]

@@ -1,0 +1,78 @@
+"""Steps live runs under the watchdog's eye and makes the commits of their turns, reserving room for what it keeps."""
+
+from collections.abc import Sequence
+
+from perdure.core.command import RecordLocalActivity, RunActivity
+from perdure.core.message import ActivityClosed, Message
+from perdure.core.program import OpenTurn
+from perdure.core.store import Commit, NewRun
+from perdure.core.turn import Turn
+from perdure.engine.commit import to_commit
+from perdure.engine.live import LiveRun
+from perdure.worker.activities import ActivityRunner
+from perdure.worker.held import HeldRun
+from perdure.worker.registry import Registry
+from perdure.worker.watchdog import Watched
+
+
+class Stepper:
+    """Takes turns for one host."""
+
+    def __init__(self, registry: Registry, runner: ActivityRunner, *, queues: frozenset[str], watched: Watched) -> None:
+        self._registry = registry
+        self._runner = runner
+        self._queues = queues
+        self._watched = watched
+        self.draining = False
+        """No activity is started here any more."""
+        self.reserved_count = 0
+        """Attempts kept by commits that are under way: their room is taken."""
+
+    def begin(self, live: LiveRun, inputs: Sequence[Message], now_ms: int) -> Turn | OpenTurn:
+        """Take the next turn. Raises `ParkedError`."""
+        watched = self._watched
+        watched.number += 1
+        watched.run_id = live.run_id
+        try:
+            return live.begin_turn(now_ms, inputs)
+        finally:
+            watched.run_id = None
+
+    def go_on(self, live: LiveRun, record: RecordLocalActivity) -> Turn | OpenTurn:
+        """Go on with an open turn. Raises `ParkedError`."""
+        watched = self._watched
+        watched.number += 1
+        watched.run_id = live.run_id
+        try:
+            return live.go_on(record)
+        finally:
+            watched.run_id = None
+
+    def commit(
+        self,
+        held: HeldRun,
+        turn: Turn,
+        messages: Sequence[Message],
+        answers: Sequence[ActivityClosed],
+        create: NewRun | None = None,
+    ) -> Commit:
+        """The commit of a turn that took in these messages of the inbox and these answers. Raises `TurnTooLarge`."""
+        return to_commit(
+            held.live,
+            turn,
+            consumed=[message.id for message in messages] if messages and create is None else (),
+            finished=tuple([answer.call_id for answer in answers]),
+            keeps=self._keep,
+            busy=bool(held.jobs or held.messages or held.answers),
+            create=create,
+        )
+
+    def _keep(self, call: RunActivity) -> bool:
+        """Whether this worker runs a new activity itself; if so, its room is reserved."""
+        if self.draining or (call.queue is not None and call.queue not in self._queues):
+            return False
+        definition = self._registry.runnable.get(call.name)
+        if definition is None or self._runner.room(definition) <= self.reserved_count:
+            return False
+        self.reserved_count += 1
+        return True
