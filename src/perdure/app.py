@@ -20,15 +20,17 @@ from perdure.core.errors import (
 )
 from perdure.core.ids import RunId, WorkflowId, checked_id
 from perdure.core.message import Query, Started
-from perdure.core.payload import JSON, Converter, DataConverter, Payload
+from perdure.core.payload import Converter, Payload
 from perdure.core.store import RunStatus
+from perdure.data import ClaimCheck, PayloadCodec
+from perdure.data.options import AppData
 from perdure.description import RunSummary, summarize
 from perdure.engine.clock import Clock, SystemClock
 from perdure.engine.engine import Engine
 from perdure.handle import Handle
 from perdure.listing import check_group, filter_of
 from perdure.programs.code.definition import Activity, Workflow
-from perdure.programs.code.options import COUNT_MAX, ActivityKeywords, Duration, duration_ms
+from perdure.programs.code.options import ActivityKeywords, Duration, checked_positive, duration_ms
 from perdure.programs.code.program import CodeProgram
 from perdure.runtime import AnyRuntime, Runtime
 from perdure.stores import store_for
@@ -71,28 +73,31 @@ class Perdure:
         cache_size: int = 500,
         lease: Duration = "10s",
         converters: Sequence[Converter[Any]] = (),
+        codecs: Sequence[PayloadCodec] = (),
+        claim_check: ClaimCheck | None = None,
     ) -> None:
         """`url` names the store (sqlite:///file.db or memory://), `queue` what this worker takes from it.
 
-        `converters` say how values of further classes travel. Nothing is opened yet.
+        `converters`, `codecs` and `claim_check` say what becomes of values: see `perdure.data`. Nothing is opened yet.
         """
         self.url = url
         self.queue = checked_id("queue", queue)
-        self._store = store_for(url)
-        self.converter = DataConverter(converters) if converters else JSON
+        self._data = AppData(converters, codecs, claim_check)
+        self._store = self._data.sealed(store_for(url))
+        self.converter = self._data.converter
         """Turns values into payloads and back."""
         self._registry = Registry()
         self._clock: Clock = SystemClock()
         cpus = os.cpu_count() or 1
         limits = ActivityLimits(
-            activities_max=_checked_count("activities_max", activities_max),
-            threads_max=_checked_count("threads_max", min(32, cpus + 4) if threads_max is None else threads_max),
-            processes_max=_checked_count("processes_max", cpus if processes_max is None else processes_max),
+            activities_max=checked_positive("activities_max", activities_max),
+            threads_max=checked_positive("threads_max", min(32, cpus + 4) if threads_max is None else threads_max),
+            processes_max=checked_positive("processes_max", cpus if processes_max is None else processes_max),
         )
         self._options = WorkerOptions(
             queues=(queue,),
-            runs_max=_checked_count("runs_max", runs_max),
-            cache_size=_checked_count("cache_size", cache_size),
+            runs_max=checked_positive("runs_max", runs_max),
+            cache_size=checked_positive("cache_size", cache_size),
             lease_ms=duration_ms("lease", lease),
             limits=limits,
         )
@@ -104,7 +109,7 @@ class Perdure:
             raise InvalidOption(
                 name="url", value=url, fact="comes while the app is running", remedy="choose before it runs"
             )
-        self._store = store_for(url)
+        self._store = self._data.sealed(store_for(url))
         self.url = url
 
     # Registering
@@ -368,7 +373,7 @@ class Perdure:
 
         `before` is the run id where the page before ended. Raises `InvalidFilter`, `FilterTooSlow`.
         """
-        _checked_count("limit", limit, LIST_MAX)
+        checked_positive("limit", limit, LIST_MAX)
         where = filter_of(query, status=status, workflow=workflow, id_prefix=id_prefix, parked=parked)
         after = None if before is None else RunId(checked_id("run id", before))
         return [summarize(record) for record in await self.call(lambda engine: engine.list_runs(where, limit, after))]
@@ -432,12 +437,6 @@ class Perdure:
             return cast("Workflow[..., Any]", workflow)
         known = ", ".join(sorted(self._registry.workflow_types)) or "none"
         raise UnknownWorkflow(name=getattr(workflow, "__name__", repr(workflow)), known=known)
-
-
-def _checked_count(name: str, value: object, most: int = COUNT_MAX) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
-        raise InvalidOption(name=name, value=repr(value), fact="is out of bounds", remedy=f"give 1 to {most}")
-    return value
 
 
 def _refuse_in_loop(name: str, instead: str) -> None:

@@ -175,6 +175,16 @@ MESSAGES: dict[str, Message] = {
     "update_requested": UpdateRequested(
         name="add", args=(PLAIN, ENCODED), update_id="upd-1", headers={"tenant": PLAIN}
     ),
+    "activity_failed_encoded": ActivityClosed(
+        call_id=2,
+        outcome=Failed(
+            failure=Failure(
+                type="Declined",
+                message="Encoded failure",
+                encoded=Payload(data=b"\x00\xff", metadata={"encoding": "perdure/failure-text", "codecs": "rot13"}),
+            )
+        ),
+    ),
     "deadline_passed": DeadlinePassed(kind=TimeoutKind.EXECUTION),
     "pause_requested": PauseRequested(reason="look first", request_id="req-5"),
 }

@@ -186,6 +186,7 @@ def test_the_ids_of_messages_are_deterministic() -> None:
         "started_children": "start",
         "signaled_headers": "sreq-4",
         "update_requested": "uupd-1",
+        "activity_failed_encoded": "a2",
         "deadline_passed": "deadline/execution",
         "pause_requested": "preq-5",
     }

@@ -10,7 +10,7 @@ from perdure.cli.exits import Exit
 from perdure.cli.inputs import arguments_of
 from perdure.cli.output import compact, moment, print_error, print_fields, print_json, print_table
 from perdure.cli.verbs import Parser, Verb, add_app, add_id, add_input, add_output, add_runs, add_store
-from perdure.core.errors import InvalidOption, StillRunning, WorkflowFailed
+from perdure.core.errors import InvalidOption, StillRunning, UnreadablePayload, WorkflowFailed
 from perdure.core.failure import Failure
 from perdure.core.store import RunStatus
 from perdure.description import RunDescription, RunSummary
@@ -57,6 +57,7 @@ def _state(run: RunSummary) -> str:
 def _add_show(parser: Parser) -> None:
     add_id(parser)
     parser.add_argument("--history", action="store_true", help="all events too")
+    add_app(parser)
     add_store(parser)
     add_output(parser)
 
@@ -73,6 +74,9 @@ def _show(options: Any) -> int:
                 result = await handle.result()
             except WorkflowFailed as error:
                 failure = error.facts["failure"]
+            except UnreadablePayload as error:
+                # Everything else about the run can be seen without its codecs.
+                result = {"unreadable": error.facts["reason"]}
         return description, result, failure, await handle.history() if options.history else []
 
     description, result, failure, history = ask(options, look)
@@ -179,6 +183,7 @@ def _query(options: Any) -> int:
 def _add_result(parser: Parser) -> None:
     add_id(parser)
     parser.add_argument("--timeout", type=float, metavar="SECONDS", help="give up after so long (default: never)")
+    add_app(parser)
     add_store(parser)
 
 

@@ -13,7 +13,8 @@ PerdureError
 │   ├── WorkflowNotFound  AlreadyRunning  RunClosed  RunParked  StillRunning  UnknownQuery  QueryFailed
 │   └── WorkflowFailed → WorkflowCancelled, WorkflowTerminated      what `result()` raises
 ├── ParkedError                 the run cannot go on; mend the cause, then resume or terminate it
-│   ├── NonDeterminism  UndecodablePayload  UnregisteredActivity  VersionUnsupported
+│   ├── NonDeterminism  UnregisteredActivity  VersionUnsupported
+│   └── UndecodablePayload → UnreadablePayload
 ├── StoreError                  the store; nothing that was acknowledged is lost
 │   ├── StoreUnavailable  StoreFull  StoreReadOnly            try again when its cause is gone
 │   └── StoreCorrupt  ForeignStore  SchemaTooNew              an operator is needed
@@ -290,6 +291,13 @@ class UndecodablePayload(ParkedError):
 
     code = "PDR3002"
     template = "{what} cannot be decoded as {expected}: {reason}; mend the annotation or send a fitting value"
+
+
+class UnreadablePayload(UndecodablePayload):
+    """A payload that is encoded, encrypted or kept outside in a way that this app cannot undo."""
+
+    code = "PDR3010"
+    template = "{what} cannot be read: {reason}; give the app the codecs, the keys and the claim check of the one that wrote it"
 
 
 class UnregisteredActivity(ParkedError):

@@ -19,6 +19,8 @@ from perdure.core.policy import TimeoutKind
 
 CAUSES_MAX = 20
 """Longest cause chain that is kept."""
+ENCODED = "Encoded failure"
+"""Message of a failure whose text only an app with the right codecs can show."""
 TEXT_CHARS_MAX = 20_000
 """Longest message or traceback that is kept, in characters; the middle of a longer one is left out."""
 
@@ -36,6 +38,8 @@ class Failure(msgspec.Struct, frozen=True, array_like=True, gc=False):
     next_retry_ms: int | None = None
     """Delay before the next try that the error itself asked for."""
     timeout: TimeoutKind | None = None
+    encoded: Payload | None = None
+    """Message, traceback, cause and details, where codecs made one payload of them."""
 
 
 class ApplicationError(Exception):

@@ -12,7 +12,13 @@ from typing import Any, Generic, TypeVar, cast, get_origin
 import msgspec
 
 from perdure.core import models
-from perdure.core.errors import InvalidOption, PayloadTooLarge, UndecodablePayload, UnserializableValue
+from perdure.core.errors import (
+    InvalidOption,
+    PayloadTooLarge,
+    UndecodablePayload,
+    UnreadablePayload,
+    UnserializableValue,
+)
 
 PAYLOAD_BYTES_MAX = 2 * 1024 * 1024
 """Largest single payload, in bytes. Source: Temporal's blob limit, specs/temporal.md."""
@@ -31,6 +37,24 @@ class Payload(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 NULL = Payload(b"null")
+
+CODECS = "codecs"
+"""In the metadata of a payload as the store keeps it: names of the codecs that it went through, in order."""
+BLOB = "blob"
+"""In the metadata of a payload as the store keeps it: the key of its content, which lies outside."""
+UNREADABLE = "unreadable"
+"""In the metadata of a payload that could not be opened: the reason. Never stored."""
+
+
+def unreadable(payload: Payload, what: str) -> UnreadablePayload | None:
+    """The error of a payload that is still as the store keeps it; None for any other."""
+    facts = payload.metadata or {}
+    if CODECS not in facts and BLOB not in facts:
+        return None
+    reason = facts.get(UNREADABLE)
+    if reason is None:
+        reason = f"it went through {facts[CODECS]}" if CODECS in facts else "its content lies outside the store"
+    return UnreadablePayload(what=what, reason=reason)
 
 
 class Converter(msgspec.Struct, Generic[T], frozen=True):
@@ -113,6 +137,9 @@ class DataConverter:
 
         def decode_payload(payload: Payload) -> Any:
             if payload.metadata is not None:
+                sealed = unreadable(payload, what)
+                if sealed is not None:
+                    raise sealed
                 reason = f"unknown encoding {payload.metadata}"
                 raise UndecodablePayload(what=what, expected=str(expected), reason=reason)
             try:

@@ -9,7 +9,7 @@ from perdure.core.command import CancelActivity, CancelChild, ParentClosePolicy,
 from perdure.core.failure import ActivityError, ActivityTimeout, ChildWorkflowError, Failure
 from perdure.core.ids import RunId, WorkflowId, uuid7
 from perdure.core.message import ActivityClosed, Cancelled, Completed, Continued, Failed, Outcome, Terminated
-from perdure.core.payload import Payload
+from perdure.core.payload import Payload, unreadable
 from perdure.core.policy import ActivityOptions
 from perdure.programs.code.loop import CancelledError, Future
 
@@ -61,9 +61,12 @@ async def perform(run: "CodeRun", callee: Callee, args: tuple[Payload, ...]) -> 
 
 
 def failure_of(outcome: Outcome) -> Failure:
-    """Why there is no result."""
+    """Why there is no result; raises `UnreadablePayload` where the code could not see what it saw before."""
     match outcome:
         case Failed(failure) | Cancelled(failure):
+            sealed = None if failure.encoded is None else unreadable(failure.encoded, "a failure")
+            if sealed is not None:
+                raise sealed
             return failure
         case Terminated(reason):
             return Failure("Terminated", reason, retryable=False)
@@ -200,7 +203,7 @@ class Child:
             return self._run.decoded(self.wanted.workflow.decode_result, outcome.result)
         if isinstance(outcome, Cancelled) and interrupted is not None:
             raise interrupted
-        raise ChildWorkflowError(name, failure_of(outcome))
+        raise ChildWorkflowError(name, self._run.decoded(failure_of, outcome))
 
 
 async def run_child(run: "CodeRun", wanted: ChildCall) -> Any:

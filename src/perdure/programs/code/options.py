@@ -153,6 +153,13 @@ def checked_count(name: str, value: object) -> int:
     return value
 
 
+def checked_positive(name: str, value: object, most: int = COUNT_MAX) -> int:
+    """The value if it is a whole number from 1 to `most`; raises `InvalidOption`."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+        raise InvalidOption(name=name, value=repr(value), fact="is out of bounds", remedy=f"give 1 to {most}")
+    return value
+
+
 def checked_queue(value: object) -> str | None:
     """Return `value` if it can name a task queue, or is None."""
     return None if value is None else checked_id("queue", value)

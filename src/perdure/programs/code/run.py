@@ -55,6 +55,7 @@ from perdure.programs.code.queries import Queries
 if TYPE_CHECKING:
     from perdure.programs.code.program import CodeProgram
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 logger = logging.getLogger("perdure.workflow")
@@ -337,10 +338,10 @@ class CodeRun:
         self.commands = refused_list(RunStopped)
         raise RunStopped
 
-    def decoded(self, decode: Callable[[Payload], T], payload: Payload) -> T:
-        """The value of a payload; one that does not decode parks the run."""
+    def decoded(self, decode: Callable[[S], T], sealed: S) -> T:
+        """The value of a payload, say; one that does not decode parks the run."""
         try:
-            return decode(payload)
+            return decode(sealed)
         except ParkedError as error:
             self.park(error)
 

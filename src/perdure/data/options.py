@@ -1,0 +1,31 @@
+"""What an app was told about its data, as one."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from perdure.core.payload import JSON, PAYLOAD_BYTES_MAX, Converter, DataConverter
+from perdure.core.store import Store
+from perdure.data.claims import ClaimCheck
+from perdure.data.codecs import PayloadCodec
+from perdure.data.seal import Seal
+from perdure.data.store import SealedStore
+
+
+class AppData:
+    """How the values of one app become payloads, and how these become what a store keeps."""
+
+    def __init__(
+        self,
+        converters: Sequence[Converter[Any]] = (),
+        codecs: Sequence[PayloadCodec] = (),
+        claim_check: ClaimCheck | None = None,
+    ) -> None:
+        """Raises `InvalidOption`."""
+        bytes_max = PAYLOAD_BYTES_MAX if claim_check is None else claim_check.bytes_max
+        plain = not converters and claim_check is None
+        self.converter = JSON if plain else DataConverter(converters, bytes_max=bytes_max)
+        self._seal = Seal(codecs, claim_check) if codecs or claim_check is not None else None
+
+    def sealed(self, store: Store) -> Store:
+        """The store as the app sees it: itself, unless there is something to be done to payloads."""
+        return store if self._seal is None else SealedStore(store, self._seal)
