@@ -5,7 +5,7 @@ import os
 import signal
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Literal, ParamSpec, Protocol, TypeVar, TypeVarTuple, Unpack, cast, overload
+from typing import Any, Literal, ParamSpec, TypeVar, TypeVarTuple, Unpack, cast, overload
 
 from perdure.blocking import BlockingPerdure
 from perdure.core.errors import (
@@ -29,7 +29,8 @@ from perdure.engine.clock import Clock, SystemClock
 from perdure.engine.engine import Engine
 from perdure.handle import Handle
 from perdure.listing import check_group, filter_of
-from perdure.programs.code.definition import Activity, Workflow
+from perdure.programs.code.classes import WorkflowDecorator, refuse_class, workflow_of
+from perdure.programs.code.definition import Activity, ActivityDecorator, Workflow
 from perdure.programs.code.options import ActivityKeywords, Duration, checked_positive, duration_ms
 from perdure.programs.code.program import CodeProgram
 from perdure.runtime import AnyRuntime, Runtime
@@ -46,13 +47,6 @@ Ts = TypeVarTuple("Ts")
 LIST_MAX = 1_000
 PARKED_LOOK_S = 1.0
 """So often `app.run` looks whether its run is parked."""
-
-
-class _ActivityDecorator(Protocol):
-    @overload
-    def __call__(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> Activity[P, R]: ...
-    @overload
-    def __call__(self, fn: Callable[P, R], /) -> Activity[P, R]: ...
 
 
 class Perdure:
@@ -121,7 +115,7 @@ class Perdure:
     @overload
     def activity(
         self, /, *, name: str | None = None, process: bool = False, **options: Unpack[ActivityKeywords]
-    ) -> "_ActivityDecorator": ...
+    ) -> ActivityDecorator: ...
     def activity(
         self, fn: Any = None, /, *, name: str | None = None, process: bool = False, **options: Unpack[ActivityKeywords]
     ) -> Any:
@@ -145,22 +139,23 @@ class Perdure:
         return register if fn is None else register(fn)
 
     @overload
+    def workflow(self, fn: type[T], /) -> type[T]: ...
+    @overload
     def workflow(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> Workflow[P, R]: ...
     @overload
-    def workflow(
-        self, /, *, name: str | None = None
-    ) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], Workflow[P, R]]: ...
+    def workflow(self, /, *, name: str | None = None) -> WorkflowDecorator: ...
     def workflow(self, fn: Any = None, /, *, name: str | None = None) -> Any:
-        """Register an async function as a workflow.
+        """Register an async function, or a class with a `@workflow.run` method, as a workflow.
 
-        Raises `DuplicateName`, `ForbiddenInWorkflow`, `UnsupportedDefinition`.
+        A class stays what it is; `Order.run` is its workflow, for `start` and wherever a workflow is named. Raises
+        `DuplicateName`, `ForbiddenInWorkflow`, `UnsupportedDefinition`.
         """
 
-        def register(fn: Callable[..., Coroutine[Any, Any, Any]]) -> "Workflow[..., Any]":
-            made: Workflow[..., Any] = Workflow(fn, name=name, converter=self.converter)
+        def register(fn: Any) -> Any:
+            made = workflow_of(fn, name=name, converter=self.converter)
             names = self._registry.activities.keys
             self._registry.add_program(made.name, made.place, lambda: CodeProgram(made, self._registry.activity, names))
-            return made
+            return fn if isinstance(fn, type) else made
 
         return register if fn is None else register(fn)
 
@@ -435,6 +430,7 @@ class Perdure:
     def _defined(self, workflow: Callable[..., Any]) -> "Workflow[..., Any]":
         if isinstance(workflow, Workflow):
             return cast("Workflow[..., Any]", workflow)
+        refuse_class(workflow)
         known = ", ".join(sorted(self._registry.workflow_types)) or "none"
         raise UnknownWorkflow(name=getattr(workflow, "__name__", repr(workflow)), known=known)
 

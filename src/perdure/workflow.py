@@ -10,7 +10,6 @@ from perdure.programs.code.api import (
     info,
     logger,
     now,
-    query,
     random,
     side_effect,
     start_child,
@@ -19,8 +18,19 @@ from perdure.programs.code.api import (
 )
 from perdure.programs.code.calls import ChildHandle
 from perdure.programs.code.channel import Channel
+from perdure.programs.code.decorators import (
+    all_handlers_finished,
+    current_update_id,
+    init,
+    query,
+    run,
+    signal,
+    update,
+    wait_condition,
+)
 from perdure.programs.code.definition import Signal
 from perdure.programs.code.external import ExternalHandle, external
+from perdure.programs.code.methods import RunMethod, UpdateMethod
 from perdure.programs.code.versions import DEFAULT_VERSION, deprecate_patch, patched, version
 
 __all__ = [
@@ -30,22 +40,31 @@ __all__ = [
     "ExternalHandle",
     "Info",
     "ParentClosePolicy",
+    "RunMethod",
     "Signal",
+    "UpdateMethod",
+    "all_handlers_finished",
     "cancellation_requested",
     "channel",
+    "current_update_id",
     "deprecate_patch",
     "execute_activity",
     "external",
     "in_workflow",
     "info",
+    "init",
     "logger",
     "now",
     "patched",
     "query",
     "random",
+    "run",
     "side_effect",
+    "signal",
     "start_child",
     "time",
+    "update",
     "uuid4",
     "version",
+    "wait_condition",
 ]

@@ -12,7 +12,9 @@ from perdure.core.command import (
     CancelTimer,
     Command,
     CompleteRun,
+    CompleteUpdate,
     FailRun,
+    RejectUpdate,
     RunActivity,
     StartTimer,
 )
@@ -28,10 +30,12 @@ from perdure.core.message import (
     Signaled,
     Started,
     TimerFired,
+    UpdateRequested,
 )
 from perdure.core.payload import from_payload, to_payload, to_payloads
 from perdure.core.turn import Turn
-from perdure.programs.code.definition import Activity, Workflow
+from perdure.programs.code.classes import workflow_of
+from perdure.programs.code.definition import Activity
 from perdure.programs.code.program import CodeProgram, OwnedRun
 
 START_MS = 1_763_680_000_123
@@ -40,13 +44,16 @@ RUN_ID = RunId("0199f0a0-0000-7000-8000-000000000001")
 
 def program_of(fn: Callable[..., Any], *activities: Activity[..., Any]) -> CodeProgram:
     """A program whose worker knows these activities."""
-    return CodeProgram(Workflow(fn), {each.name: each for each in activities}.get)
+    return CodeProgram(workflow_of(fn), {each.name: each for each in activities}.get)
 
 
 def plain(command: Command) -> Command:
     """A command without the traceback of its failure, which names addresses of this process's frames."""
     if isinstance(command, FailRun):
         return FailRun(Failure(command.failure.type, command.failure.message))
+    if isinstance(command, CompleteUpdate) and isinstance(command.outcome, Failed):
+        failure = Failure(command.outcome.failure.type, command.outcome.failure.message)
+        return CompleteUpdate(command.update_id, Failed(failure))
     return command
 
 
@@ -94,7 +101,8 @@ class Driver:
         if program is None:
             again = self.program.open(self.run_id)
             for turn in self.turns:
-                assert [plain(each) for each in again.inner.repeat(turn)] == [plain(each) for each in turn.outputs]
+                decided = [plain(each) for each in turn.outputs if not isinstance(each, RejectUpdate)]
+                assert [plain(each) for each in again.inner.repeat(turn)] == decided
             again.close()
         return twin
 
@@ -106,6 +114,10 @@ class Driver:
         """A signal as a message."""
         self._signals_count += 1
         return Signaled(name, to_payload(value), f"s{self._signals_count}")
+
+    def update(self, name: str, *args: Any, id: str = "u1") -> UpdateRequested:
+        """An update as a message."""
+        return UpdateRequested(name, to_payloads(args), id)
 
     def query(self, name: str, *args: Any) -> Any:
         """Ask the live run."""

@@ -11,6 +11,7 @@ PerdureError
 │   └── EngineStopped
 ├── RunError                    what was asked does not fit the state of the run
 │   ├── WorkflowNotFound  AlreadyRunning  RunClosed  RunParked  StillRunning  UnknownQuery  QueryFailed
+│   ├── UnknownUpdate  UpdateRejected  UpdateFailed  UpdateUnanswered
 │   └── WorkflowFailed → WorkflowCancelled, WorkflowTerminated      what `result()` raises
 ├── ParkedError                 the run cannot go on; mend the cause, then resume or terminate it
 │   ├── NonDeterminism  UnregisteredActivity  VersionUnsupported
@@ -270,6 +271,36 @@ class StillRunning(RunError):
     template = (
         "workflow {workflow_id!r} has no result after {timeout_s:g} seconds; wait longer, or look what it waits for"
     )
+
+
+class UnknownUpdate(RunError):
+    """The run takes no update of this name; the reason of a rejection."""
+
+    code = "PDR2020"
+    template = "workflow {workflow_id!r} takes no update {name!r} (known: {known}); register it with @workflow.update"
+
+
+class UpdateRejected(RunError):
+    """The run refused the update, which changed nothing; `failure` says why, `__cause__` is it as an exception."""
+
+    code = "PDR2021"
+    failure: "Failure"
+    template = "workflow {workflow_id!r} rejected update {name!r}: {reason}; send one that its validator accepts"
+
+
+class UpdateFailed(RunError):
+    """The update's handler raised; `failure` says how, `__cause__` is the failure as an exception."""
+
+    code = "PDR2022"
+    failure: "Failure"
+    template = "update {name!r} of workflow {workflow_id!r} failed: {reason}"
+
+
+class UpdateUnanswered(RunError):
+    """The run closed before it answered the update; what its handler had done by then stays done."""
+
+    code = "PDR2023"
+    template = "workflow {workflow_id!r} closed before it answered update {name!r} ({update_id}); let the workflow wait for workflow.all_handlers_finished() before it returns"
 
 
 class ParkedError(PerdureError):

@@ -4,7 +4,6 @@ import inspect
 import logging
 from collections.abc import Callable, Coroutine, MutableMapping
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from random import Random
 from typing import Any, TypeVar, TypeVarTuple, Unpack, cast, overload
 from uuid import UUID
@@ -23,14 +22,11 @@ from perdure.programs.code.channel import Channel
 from perdure.programs.code.definition import DEFAULTS, Signal, Workflow, place_of
 from perdure.programs.code.loop import WorkflowLoop, forbidden, running_loop, set_running_loop
 from perdure.programs.code.options import ActivityKeywords, activity_options, checked_queue
-from perdure.programs.code.queries import STACK_QUERY, Queries
 from perdure.programs.code.run import CodeRun
-from perdure.programs.code.signature import Signature
 
 R = TypeVar("R")
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
-F = TypeVar("F", bound=Callable[..., Any])
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FAILED = {"encoding": "perdure/failure"}
@@ -154,39 +150,9 @@ def channel(name: Signal[Any] | str, type: Any = Any) -> Channel[Any]:
     run = current_run("channel")
     if isinstance(name, Signal):
         name, type = name.name, name.type
+    if run.handlers is not None:
+        run.handlers.channels_read.add(name)
     return Channel(run, checked_id("signal name", name), run.program.converter.decoder(type, f"signal {name!r}"))
-
-
-@overload
-def query(fn: F) -> F: ...
-@overload
-def query(*, name: str) -> Callable[[F], F]: ...
-def query(fn: Any = None, *, name: str | None = None) -> Any:
-    """Decorator, used inside a running workflow function: answer queries under the function's name, or `name`.
-
-    The handler is a plain function that reads the workflow's variables; it can change nothing and wait for nothing.
-    """
-    run = current_run("query")
-    if fn is None:
-        return partial(_add_query, run, name)
-    return _add_query(run, name, fn)
-
-
-def _add_query(run: CodeRun, name: str | None, handler: F) -> F:
-    own = checked_id("query name", name if name is not None else getattr(handler, "__name__", ""))
-    where = place_of(handler)
-    if inspect.iscoroutinefunction(handler) or inspect.isgeneratorfunction(handler):
-        raise UnsupportedDefinition(
-            kind="query", name=own, where=where, fact="it is not a plain function", remedy="write it with plain `def`"
-        )
-    if own == STACK_QUERY:
-        raise UnsupportedDefinition(
-            kind="query", name=own, where=where, fact="the name is taken", remedy="give it another one with name=..."
-        )
-    if run.queries is None:
-        run.queries = Queries()
-    run.queries.add(own, handler, Signature("query", own, handler, where, converter=run.program.converter))
-    return handler
 
 
 class _Named:

@@ -7,7 +7,7 @@ import copy
 import inspect
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import update_wrapper
-from typing import Any, Generic, ParamSpec, Self, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, Self, TypeVar, Unpack, cast, overload
 
 from perdure.core.errors import InvalidArguments, UndecodablePayload, UnsupportedDefinition
 from perdure.core.ids import checked_id
@@ -17,6 +17,9 @@ from perdure.programs.code.loop import WorkflowLoop, running_loop
 from perdure.programs.code.options import ActivityKeywords, activity_options, checked_queue
 from perdure.programs.code.places import place
 from perdure.programs.code.signature import Signature
+
+if TYPE_CHECKING:
+    from perdure.programs.code.run import CodeRun
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -28,6 +31,8 @@ class _Definition(Generic[P, R]):
     """What activities and workflows share: a function under a name, with its signature."""
 
     kind = "definition"
+    of_method = False
+    """Its function is a method of a class."""
 
     def __init__(self, fn: Callable[P, Any], name: str | None, converter: DataConverter) -> None:
         if isinstance(fn, staticmethod):
@@ -40,7 +45,7 @@ class _Definition(Generic[P, R]):
         """The plain function."""
         self.is_async = inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(type(fn).__call__)
         self._refuse_generators()
-        self.signature = Signature(self.kind, self.name, fn, self.place, converter=converter)
+        self.signature = Signature(self.kind, self.name, fn, self.place, converter=converter, method=self.of_method)
         update_wrapper(cast(Any, self), fn, updated=())
 
     def __reduce__(self) -> str:
@@ -78,6 +83,8 @@ class _Definition(Generic[P, R]):
     def _refuse_generators(self) -> None:
         if inspect.isgeneratorfunction(self.fn) or inspect.isasyncgenfunction(self.fn):
             raise self._refused("it is a generator", "return a list, or send the values one by one as signals")
+        if self.of_method:
+            return
         first = next(iter(inspect.signature(self.fn).parameters), None)
         around, _, _ = getattr(self.fn, "__qualname__", "").rpartition(".")
         if first in ("self", "cls") and around and not around.endswith("<locals>"):
@@ -151,6 +158,15 @@ class Activity(_Definition[P, R]):
             self.queue = checked_queue(keywords["queue"])
 
 
+class ActivityDecorator(Protocol):
+    """What `app.activity(...)` gives."""
+
+    @overload
+    def __call__(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> Activity[P, R]: ...
+    @overload
+    def __call__(self, fn: Callable[P, R], /) -> Activity[P, R]: ...
+
+
 class Workflow(_Definition[P, R]):
     """An async function that is replayed from its history: durable, deterministic, without effects of its own."""
 
@@ -160,6 +176,17 @@ class Workflow(_Definition[P, R]):
         super().__init__(fn, name, converter)
         if not self.is_async:
             raise self._refused("it is not async", "write `async def`, and move blocking work into activities")
+
+    @property
+    def functions(self) -> Sequence[Callable[..., Any]]:
+        """All functions that run in its runs, but for helpers."""
+        return (self.fn,)
+
+    def begin(self, run: "CodeRun", args: list[Any]) -> Coroutine[Any, Any, R]:
+        """The coroutine that is a run of it."""
+        del run  # for what else a definition needs there
+        function: Callable[..., Coroutine[Any, Any, R]] = self.fn
+        return function(*args)
 
     def bind_checked(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Payload, ...]:
         """As `bind`, and sure that the run can take them: a refused start is better than a parked run."""

@@ -19,6 +19,7 @@ import msgspec
 
 from perdure.core.errors import ForbiddenInWorkflow
 from perdure.programs.code.places import bottoms
+from perdure.programs.code.refused import RefusedList
 
 __all__ = [
     "CancelledError",
@@ -177,23 +178,6 @@ def numbered(future: "asyncio.Future[Any]") -> int:
     return loop.next_number() if isinstance(loop, WorkflowLoop) else object.__hash__(future)
 
 
-class _Refused(list[Any]):
-    """Stands for a queue that takes nothing."""
-
-    def __init__(self, refusal: Callable[[], BaseException]) -> None:
-        super().__init__()
-        self._refusal = refusal
-
-    def append(self, _item: Any) -> NoReturn:
-        raise self._refusal()
-
-    def __setitem__(self, _index: Any, _item: Any) -> NoReturn:
-        raise self._refusal()
-
-
-refused_list = _Refused
-
-
 class WorkflowLoop(asyncio.AbstractEventLoop):
     """The loop of one run."""
 
@@ -208,6 +192,8 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         """Coroutines are being closed: what they start is never run."""
         self.refusal: Callable[[], BaseException] | None = None
         """Set while no commands are taken; makes the error that says why."""
+        self.on_idle: Callable[[], bool] | None = None
+        """Asked when nothing is left to run; True if there is something again."""
         self.open_tasks: set[LoopTask] = set()
         """Kept here, so that the garbage collector never decides when a task ends."""
         self._failed: list[weakref.ref[LoopTask]] = []
@@ -221,7 +207,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
     def drain(self) -> None:
         """Run callbacks until none is left."""
         handle: Soon | None = None
-        while self._ready and not self.ended:
+        while not self.ended and (self._ready or (self.on_idle is not None and self.on_idle())):
             ready, self._ready = self._ready, []
             for handle in ready:
                 if handle.callback is None:
@@ -251,6 +237,12 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         timer.call_id = 0
         self._ready.append(timer)
 
+    def before_others(self, begin: Callable[[], None]) -> None:
+        """Let what `begin` asks for run before what waits already."""
+        others, self._ready = self._ready, []
+        begin()
+        self._ready += others
+
     def next_number(self) -> int:
         """The next number that a future or a task hashes by."""
         self._made = number = self._made + 1
@@ -260,7 +252,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         """Refuse everything that would change the run; give the result to `close_query`."""
         before = self._ready, self._made
         self.refusal = refusal
-        self._ready = _Refused(refusal)
+        self._ready = RefusedList(refusal)
         return before
 
     def close_query(self, before: "tuple[list[Soon], int]") -> None:

@@ -41,7 +41,8 @@ class CodeProgram:
 
         Raises `ForbiddenInWorkflow`.
         """
-        scan.check(self.function)
+        for function in self.definition.functions:
+            scan.check(function)
 
     @property
     def name(self) -> str:

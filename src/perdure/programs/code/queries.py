@@ -1,18 +1,21 @@
-"""Queries: handlers that workflow code registers while it runs; they read, and change nothing."""
+"""Queries: handlers that read a run and change nothing; and how user code is kept from changing it."""
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from perdure.core.errors import PerdureError, QueryFailed, UnknownQuery
 from perdure.core.message import Query
 from perdure.core.payload import Payload
-from perdure.programs.code.loop import forbidden, refused_list, running_loop, set_running_loop
+from perdure.programs.code.loop import forbidden, running_loop, set_running_loop
 from perdure.programs.code.places import bottoms
+from perdure.programs.code.refused import RefusedList
 from perdure.programs.code.signature import Signature
 
 if TYPE_CHECKING:
     from perdure.programs.code.run import CodeRun
+
+T = TypeVar("T")
 
 STACK_QUERY = "__stack_trace"
 """Answered by every run: where its tasks wait."""
@@ -21,14 +24,18 @@ STACK_QUERY = "__stack_trace"
 class Queries:
     """The handlers of one run, by name."""
 
-    __slots__ = ("_handlers",)
+    __slots__ = ("_dynamic", "_handlers")
 
     def __init__(self) -> None:
         self._handlers: dict[str, tuple[Callable[..., Any], Signature]] = {}
+        self._dynamic: tuple[Callable[..., Any], Signature] | None = None
 
-    def add(self, name: str, handler: Callable[..., Any], signature: Signature) -> None:
-        """Answer `name` with `handler`; a later one replaces it."""
-        self._handlers[name] = handler, signature
+    def add(self, name: str, handler: Callable[..., Any], signature: Signature, *, dynamic: bool = False) -> None:
+        """Answer `name` with `handler`; a later one replaces it. `dynamic`: every name that has no other handler."""
+        if dynamic:
+            self._dynamic = handler, signature
+        else:
+            self._handlers[name] = handler, signature
 
     def answer(self, run: "CodeRun", query: Query) -> Payload:
         """Answer from the run's state; raises `UnknownQuery` or `QueryFailed`."""
@@ -38,12 +45,15 @@ class Queries:
             return run.program.converter.to_payload(stack(run))
         workflow_id = run.started.workflow_id if run.started is not None else run.run_id
         found = self._handlers.get(query.name)
+        if found is None and self._dynamic is not None and not query.name.startswith("__"):
+            found = self._dynamic
+            query = Query(query.name, (run.program.converter.to_payload(query.name), *query.args))
         if found is None:
             known = ", ".join(sorted([*self._handlers, STACK_QUERY]))
             raise UnknownQuery(workflow_id=workflow_id, name=query.name, known=known)
         handler, signature = found
         try:
-            return _undisturbed(run, partial(_call, handler, signature, query))
+            return undisturbed(run, partial(_call, handler, signature, query), _REFUSAL)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # the handler is user code; also what it exits with stays here
@@ -60,14 +70,17 @@ def _call(handler: Callable[..., Any], signature: Signature, query: Query) -> Pa
 bottoms.add(_call.__code__)
 
 
-def _undisturbed(run: "CodeRun", answer: Callable[[], Payload]) -> Payload:
+_REFUSAL = partial(forbidden, "changing the run in a query handler", "only read there; change the run by a signal")
+
+
+def undisturbed(run: "CodeRun", answer: Callable[[], T], refusal: Callable[[], BaseException]) -> T:
+    """What `answer` returns, run as the run's code; where it would change the run it gets the error of `refusal`."""
     loop = run.loop
     outside, closed, closing = running_loop(), loop.refusal, loop.closing
     loop.closing = False
-    refusal = partial(forbidden, "changing the run in a query handler", "only read there; change the run by a signal")
     calls_count, commands = run.calls_count, run.commands
     before = loop.open_query(refusal)
-    run.commands = refused_list(refusal)
+    run.commands = RefusedList(refusal)
     set_running_loop(loop)
     try:
         return answer()

@@ -93,10 +93,10 @@ def first_difference(recorded: Sequence[Command], asked: Sequence[Command]) -> t
     """Index of the first recorded command that differs, and of what is asked for instead; None if there is none.
 
     Records of versions count by what they record, not by their place in the turn: a change may be asked for sooner
-    or later than it was. One that is deprecated may be gone.
+    or later than it was. One that is deprecated may be gone. What was rejected is not decided again.
     """
-    old = [index for index, each in enumerate(recorded) if type(each) is not RecordVersion]
-    new = [index for index, each in enumerate(asked) if type(each) is not RecordVersion]
+    old = [index for index, each in enumerate(recorded) if type(each) not in _ANYWHERE]
+    new = [index for index, each in enumerate(asked) if type(each) not in _ANYWHERE]
     length = min(len(old), len(new))
     alike = next((n for n in range(length) if not _same(recorded[old[n]], asked[new[n]])), None)
     if alike is None and len(old) != len(new):
@@ -106,6 +106,9 @@ def first_difference(recorded: Sequence[Command], asked: Sequence[Command]) -> t
     if lost is not None:
         found.append((lost, _at(new, sum(index < lost for index in old), asked)))
     return min(found, default=None)
+
+
+_ANYWHERE = (RecordVersion, RejectUpdate)
 
 
 def _at(indexes: Sequence[int], number: int, commands: Sequence[Command]) -> int:

@@ -9,34 +9,24 @@ from random import Random
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 from zlib import crc32
 
-from perdure.core.command import (
-    CancelRun,
-    CancelTimer,
-    Command,
-    CompleteRun,
-    FailRun,
-    RecordLocalActivity,
-    StartTimer,
-)
-from perdure.core.errors import ForbiddenInWorkflow, ParkedError, PerdureError, UnregisteredActivity
-from perdure.core.failure import cancelled, to_failure
+from perdure.core.command import CancelTimer, Command, RecordLocalActivity, StartTimer
+from perdure.core.errors import ParkedError, PerdureError, UnregisteredActivity
 from perdure.core.ids import RunId
 from perdure.core.message import (
     ActivityClosed,
-    CancelRequested,
-    ChildClosed,
-    ChildStarted,
     Completed,
     Message,
     Query,
-    Signaled,
     Started,
-    TimerFired,
 )
 from perdure.core.payload import Payload
 from perdure.core.turn import Turn
 from perdure.programs.code import calls, replay
 from perdure.programs.code.asyncgens import watch as watch_async_generators
+from perdure.programs.code.closing import closing_of, refusal_of, warn_of_unfinished
+from perdure.programs.code.conditions import Conditions
+from perdure.programs.code.handlers import Handlers
+from perdure.programs.code.hearing import hear
 from perdure.programs.code.local import Locals, perform_local
 from perdure.programs.code.loop import (
     NOBODY,
@@ -46,11 +36,11 @@ from perdure.programs.code.loop import (
     RunStopped,
     WorkflowLoop,
     WorkflowTimer,
-    refused_list,
     running_loop,
     set_running_loop,
 )
 from perdure.programs.code.queries import Queries
+from perdure.programs.code.refused import RefusedList
 
 if TYPE_CHECKING:
     from perdure.programs.code.program import CodeProgram
@@ -84,6 +74,9 @@ class CodeRun:
         "channels",
         "children",
         "commands",
+        "conditions",
+        "failure",
+        "handlers",
         "history",
         "locals",
         "loop",
@@ -130,10 +123,14 @@ class CodeRun:
         self.children: dict[int, calls.Child] = {}
         self.channels: dict[str, Queue[Payload]] | None = None
         self.queries: Queries | None = None
+        self.handlers: Handlers | None = None
+        self.conditions: Conditions | None = None
+        self.failure: Exception | None = None
+        """What left a signal's handler."""
         self.history: list[Turn] | None = None
         self.main: LoopTask | None = None
         self.cancel_reason: str | None = None
-        self._parked: ParkedError | None = None
+        self._parked: PerdureError | None = None
         self._random: Random | None = None
         self._ids: Random | None = None
 
@@ -168,12 +165,13 @@ class CodeRun:
         """See `ProgramRun`."""
         self.replaying = False
         self.history = None
-        return (self.queries or Queries()).answer(self, query)
+        return self.asked().answer(self, query)
 
     def close(self) -> None:
         """See `ProgramRun`."""
         self._abandon()
         self.queries = self.channels = self.main = self.history = self.repeated = self.locals = None
+        self.handlers = self.conditions = None
         # Without this the run and its loop would wait for the garbage collector, thousands of them at a time.
         self.loop.host = NOBODY
 
@@ -194,7 +192,9 @@ class CodeRun:
                 if type(message) is ActivityClosed:
                     self._close_activity(message)
                 else:
-                    self._hear(message)
+                    hear(self, message)
+            if self.handlers is not None:
+                self.handlers.begin()
             loop.drain()
             if self.locals and self.replaying and self.repeated is not None:
                 self.locals.take_recorded(self, self.repeated)
@@ -226,8 +226,11 @@ class CodeRun:
             parked = self._parked
             self.close()
             raise parked
-        if self.loop.ended and self.main is not None and self.main.done():
-            self._park_if_refused(self.main)
+        if self.loop.ended and self.main is not None and (self.main.done() or self.failure is not None):
+            refusal = refusal_of(self, self.main)
+            if refusal is not None:
+                self.close()
+                raise refusal
             return self._ended(commands, self.main)
         if self.locals and not self.replaying:
             return self.locals.opened(self, [command for command in commands if command is not None])
@@ -249,74 +252,26 @@ class CodeRun:
         else:
             future.set_exception(calls.activity_error(callee.name, message))
 
-    def _hear(self, message: Message) -> None:
-        match message:
-            case TimerFired(call_id):
-                timer = self.timers.pop(call_id, None)
-                if timer is not None:
-                    self.loop.fire(timer)
-            case Signaled(name, payload):
-                self.channel(name).put_nowait(payload)
-            case ChildStarted(call_id, refusal):
-                if call_id in self.children:
-                    self.children[call_id].start(refusal)
-            case ChildClosed(call_id, outcome):
-                child = self.children.pop(call_id, None)
-                if child is not None:
-                    child.end(outcome)
-            case CancelRequested(reason):
-                # Asked once more, it goes on with its clean-up: a client that heard no answer asks again.
-                if self.cancel_reason is not None:
-                    return
-                self.cancel_reason = reason
-                if self.main is not None:
-                    self.main.cancel(reason)
-            case Started():
-                self._start(message)
-            case _:
-                pass
-
-    def _start(self, message: Started) -> None:
+    def start(self, message: Started) -> None:
+        """Begin: the first message of the run."""
         self.started = message
         _open_runs.add(self)
         watch_async_generators()
         definition = self.program.definition
         args = definition.decode_args(message.args)
-        self.main = self.loop.start(self.program.function(*args))
+        self.main = self.loop.start(definition.begin(self, args))
 
     def _ended(self, commands: list[Command | None], main: LoopTask) -> list[Command]:
-        closing = self._closing(main)
         asked = [command for command in commands if command is not None]
-        asked.append(closing)
+        asked.append(closing_of(self, main))
+        warn_of_unfinished(self)
         self._abandon()
         return asked
 
-    def _park_if_refused(self, main: LoopTask) -> None:
-        """Code that did what a replay could not repeat is a mistake to be mended, and no outcome of the run."""
-        error = None if main.cancelled() else main.exception()
-        if isinstance(error, ForbiddenInWorkflow):
-            self.close()
-            raise error
-
-    def _closing(self, main: LoopTask) -> CompleteRun | FailRun | CancelRun:
-        if main.cancelled():
-            if self.cancel_reason is not None:
-                return CancelRun(cancelled(self.cancel_reason))
-            return FailRun(cancelled("the workflow was not asked to cancel itself, its code did"))
-        error = main.exception()
-        if error is None:
-            try:
-                return CompleteRun(self.program.definition.encode_result(main.result()))
-            except PerdureError as problem:
-                error = problem
-        try:
-            return FailRun(to_failure(error, self.program.converter))
-        except PerdureError as problem:  # details that cannot be serialised
-            return FailRun(to_failure(problem))
-
     def _abandon(self) -> None:
         self.loop.refusal = RunStopped
-        self.commands = refused_list(RunStopped)
+        self.commands = RefusedList(RunStopped)
+        self.loop.on_idle = None
         before = running_loop()
         # Without our loop as the running one, the activities in a `finally` would be plain functions, and run.
         set_running_loop(self.loop)
@@ -329,13 +284,18 @@ class CodeRun:
         self.timers.clear()
         self.children.clear()
 
-    def park(self, error: ParkedError) -> NoReturn:
+    def fail(self, error: Exception) -> None:
+        """End the run for what left one of its handlers."""
+        self.failure = error
+        self.loop.ended = True
+
+    def park(self, error: PerdureError) -> NoReturn:
         """Stop the run for `error`, whatever the workflow's code does with the exception that unwinds it."""
         if self._parked is None:
             self._parked = error
         self.loop.ended = True
         self.loop.refusal = RunStopped
-        self.commands = refused_list(RunStopped)
+        self.commands = RefusedList(RunStopped)
         raise RunStopped
 
     def decoded(self, decode: Callable[[S], T], sealed: S) -> T:
@@ -412,6 +372,33 @@ class CodeRun:
             self.park(UnregisteredActivity(name=name, known=self.program.activity_names()))
         self.program.known_names.add(name)
         return found
+
+    def asked(self) -> Queries:
+        """The query handlers of the run."""
+        if self.queries is None:
+            self.queries = Queries()
+        return self.queries
+
+    def answering(self) -> Handlers:
+        """The signal and update handlers of the run."""
+        if self.handlers is None:
+            self.handlers = Handlers(self)
+        return self.handlers
+
+    def waiting(self) -> Conditions:
+        """The conditions of the run."""
+        if self.conditions is None:
+            self.conditions = Conditions(self)
+        return self.conditions
+
+    def idle(self) -> bool:
+        """See `WorkflowLoop.on_idle`: conditions may hold now; and whoever has no handler yet, gets none."""
+        if self.conditions and self.conditions.wake():
+            return True
+        self.loop.on_idle = self.idle if self.conditions else None
+        if self.handlers is not None:
+            self.handlers.refuse_undecided()
+        return False
 
     def channel(self, name: str) -> "Queue[Payload]":
         """What came for a channel and was not received yet."""

@@ -20,7 +20,6 @@ class Signature:
     """The parameters and the result of one definition."""
 
     __slots__ = (
-        "_count_min",
         "_decode_rest",
         "_decoders",
         "_name",
@@ -28,29 +27,41 @@ class Signature:
         "_what",
         "converter",
         "count_max",
+        "count_min",
         "decode_result",
     )
 
     def __init__(
-        self, kind: str, name: str, fn: Callable[..., Any], where: str, *, converter: DataConverter = JSON
+        self,
+        kind: str,
+        name: str,
+        fn: Callable[..., Any],
+        where: str,
+        *,
+        converter: DataConverter = JSON,
+        method: bool = False,
     ) -> None:
+        """`method`: the first parameter of `fn` is its object, and none of the caller's."""
         self._name = name
         self.converter = converter
         """The app's."""
         self._what = f"argument of {kind} {name!r}"
         self._signature = inspect.signature(fn)
+        if method:
+            parameters = list(self._signature.parameters.values())
+            self._signature = self._signature.replace(parameters=parameters[1:])
         refuse = partial(UnsupportedDefinition, kind=kind, name=name, where=where)
         hints = _annotations(fn, refuse)
         self._decoders: list[Callable[[Payload], Any]] = []
         self._decode_rest: Callable[[Payload], Any] | None = None
-        self._count_min = 0
+        self.count_min = 0
         for parameter in self._signature.parameters.values():
             decode = converter.decoder(
                 hints.get(parameter.name, Any), f"parameter {parameter.name!r} of {kind} {name!r}"
             )
             if parameter.kind in _POSITIONAL:
                 self._decoders.append(decode)
-                self._count_min += parameter.default is inspect.Parameter.empty
+                self.count_min += parameter.default is inspect.Parameter.empty
             elif parameter.kind is inspect.Parameter.VAR_POSITIONAL:
                 self._decode_rest = decode
             else:
@@ -71,7 +82,7 @@ class Signature:
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Payload, ...]:
         """The arguments as payloads by position, with defaults filled in between; raises `InvalidArguments`."""
         count = len(args)
-        if kwargs or not self._count_min <= count <= self.count_max:
+        if kwargs or not self.count_min <= count <= self.count_max:
             args = self._by_position(args, kwargs)
         elif count == 1:
             return (self.converter.to_payload(args[0], what=self._what),)
@@ -97,7 +108,7 @@ class Signature:
     def decode(self, payloads: Sequence[Payload]) -> list[Any]:
         """The arguments by annotation; raises `UndecodablePayload`, also where their number does not fit."""
         count = len(payloads)
-        if not self._count_min <= count <= self.count_max:
+        if not self.count_min <= count <= self.count_max:
             raise UndecodablePayload(what=f"{self._what}s", expected=str(self), reason=f"{count} were sent")
         values = [decode(payload) for decode, payload in zip(self._decoders, payloads, strict=False)]
         if self._decode_rest is not None:
