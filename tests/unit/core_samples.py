@@ -49,6 +49,7 @@ from perdure.core.message import (
     DeadlinePassed,
     Failed,
     Message,
+    Moved,
     OpenChild,
     Parent,
     PauseRequested,
@@ -187,6 +188,7 @@ MESSAGES: dict[str, Message] = {
     ),
     "deadline_passed": DeadlinePassed(kind=TimeoutKind.EXECUTION),
     "pause_requested": PauseRequested(reason="look first", request_id="req-5"),
+    "moved": Moved(route="Order@2#abc", request_id="req-7"),
 }
 
 COMMANDS: dict[str, Command] = {

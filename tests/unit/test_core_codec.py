@@ -28,6 +28,7 @@ MESSAGE_NUMBERS = {
     "UpdateRequested": 10,
     "DeadlinePassed": 11,
     "PauseRequested": 12,
+    "Moved": 20,
 }
 OUTCOME_NUMBERS = {"Completed": 1, "Failed": 2, "Cancelled": 3, "Terminated": 4, "Continued": 5}
 COMMAND_NUMBERS = {
@@ -189,4 +190,5 @@ def test_the_ids_of_messages_are_deterministic() -> None:
         "activity_failed_encoded": "a2",
         "deadline_passed": "deadline/execution",
         "pause_requested": "preq-5",
+        "moved": "mreq-7",
     }

@@ -102,6 +102,7 @@ INPUTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "update_requested": [],
     "deadline_passed": [],
     "pause_requested": [("WorkflowExecutionPaused", {"reason": "look first"})],
+    "moved": [("WorkflowExecutionMoved", {"route": "Order@2#abc"})],
 }
 
 

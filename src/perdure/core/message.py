@@ -258,6 +258,18 @@ class PauseRequested(msgspec.Struct, frozen=True, array_like=True, tag=12, gc=Fa
         return f"p{self.request_id}"
 
 
+class Moved(msgspec.Struct, frozen=True, array_like=True, tag=20, gc=False):
+    """Workers of another route take the run's turns from here on; changes nothing else."""
+
+    route: str
+    request_id: str
+
+    @property
+    def id(self) -> str:
+        """The sender's."""
+        return f"m{self.request_id}"
+
+
 Message: TypeAlias = (
     Started
     | ActivityClosed
@@ -271,6 +283,7 @@ Message: TypeAlias = (
     | UpdateRequested
     | DeadlinePassed
     | PauseRequested
+    | Moved
 )
 
 

@@ -272,6 +272,20 @@ class Claimed(msgspec.Struct, frozen=True, gc=False):
     """
 
 
+class OpenRuns(msgspec.Struct, frozen=True, gc=False):
+    """How many open runs there are of one workflow type, route and queue."""
+
+    workflow_type: str
+    route: str
+    queue: str
+    runs_count: int
+    held_count: int
+    """Of those that a worker holds."""
+    parked_count: int
+    due_at_ms: int | None
+    """Since when, or from when on, the first of those that nobody holds and that are not parked has something due."""
+
+
 class WaitingMessage(msgspec.Struct, frozen=True, gc=False):
     """A message in an inbox."""
 

@@ -32,6 +32,7 @@ from perdure.core.rows import (
     Finish,
     NewAttempt,
     NewRun,
+    OpenRuns,
     Park,
     Retry,
     RunRecord,
@@ -56,6 +57,7 @@ __all__ = [
     "Finish",
     "NewAttempt",
     "NewRun",
+    "OpenRuns",
     "Park",
     "Retry",
     "RunRecord",
@@ -208,4 +210,8 @@ class Store(Protocol):
 
     async def count_runs(self, where: Filter) -> Mapping[RunStatus, int]:
         """How many runs fit, by status, without those that no run has. Raises `FilterTooSlow`."""
+        ...
+
+    async def count_open(self) -> Sequence[OpenRuns]:
+        """The open runs by workflow type, route and queue, sorted by these."""
         ...

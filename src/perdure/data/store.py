@@ -26,6 +26,7 @@ from perdure.core.rows import (
     Extended,
     Finish,
     NewRun,
+    OpenRuns,
     Park,
     RunRecord,
     RunStatus,
@@ -166,6 +167,9 @@ class SealedStore:
     async def count_runs(self, where: Filter) -> Mapping[RunStatus, int]:
         """See `Store`."""
         return await self._inner.count_runs(where)
+
+    async def count_open(self) -> Sequence[OpenRuns]:
+        return await self._inner.count_open()
 
     # Both ways
 

@@ -315,7 +315,11 @@ def to_commit(
         raise TurnTooLarge(run_id=live.run_id, size=len(data), limit=TURN_BYTES_MAX)
     outputs, at_ms = turn.outputs, turn.at_ms
     options = None if live.open.started is None else live.open.started.options
-    if len(outputs) == 1 and type(outputs[0]) is RunActivity and (turn.number > 1 or options is None):
+    if (
+        len(outputs) == 1
+        and type(outputs[0]) is RunActivity
+        and (turn.number > 1 or (options is None and live.route is None))
+    ):
         # The hot path, one activity after the other, spares the builder.
         attempt = new_attempt(outputs[0], live.open.queue, at_ms, kept=keeps(outputs[0]))
         keep = busy or attempt.kept
@@ -340,6 +344,7 @@ def to_commit(
         closes=None if built.closing is None else status_of(built.closing),
         keep=not closed and (busy or any(attempt.kept for attempt in built.attempts)),
         next=built.next,
+        route=live.route if turn.number == 1 else None,
         note=None if built.note is None else codec.notes.encode(built.note),
         attributes=tuple(built.attributes),
     )

@@ -44,6 +44,7 @@ from perdure.core.message import (
     DeadlinePassed,
     Failed,
     Message,
+    Moved,
     Outcome,
     PauseRequested,
     Resumed,
@@ -166,6 +167,8 @@ def _input_events(message: Message) -> Iterator[tuple[str, dict[str, Any]]]:
             yield f"ChildWorkflowExecution{kind}", {"call_id": message.call_id, **attributes}
         case Resumed():
             yield "WorkflowExecutionResumed", {}
+        case Moved():
+            yield "WorkflowExecutionMoved", {"route": message.route}
         case PauseRequested():
             yield "WorkflowExecutionPaused", {"reason": message.reason}
         case UpdateRequested() | DeadlinePassed():

@@ -218,7 +218,7 @@ class OpenCalls:
 class LiveRun:
     """One run: its program's state, what is open, and how many turns it has taken."""
 
-    __slots__ = ("_begun", "at_ms", "open", "program", "run_id", "turns_count", "workflow_id")
+    __slots__ = ("_begun", "at_ms", "open", "program", "route", "run_id", "turns_count", "workflow_id")
 
     def __init__(self, run_id: RunId, workflow_id: WorkflowId, program: ProgramRun | None) -> None:
         """`program` None serves only to terminate the run: its turns are folded, its code is not needed."""
@@ -230,6 +230,8 @@ class LiveRun:
         self.at_ms: int = 0
         self._begun: tuple[int, Sequence[Message], OpenTurn] | None = None
         """A turn that waits for local activities."""
+        self.route: str | None = None
+        """What the run's first turn says of the workers that may take the others; None: nothing new."""
 
     @property
     def parent(self) -> Parent | None:

@@ -25,6 +25,7 @@ from perdure.core.store import (
     Finish,
     NewAttempt,
     NewRun,
+    OpenRuns,
     Park,
     RunRecord,
     RunStatus,
@@ -33,7 +34,7 @@ from perdure.core.store import (
 )
 from perdure.stores.changes import Changes
 from perdure.stores.memory_holdings import Holdings
-from perdure.stores.memory_run import MemoryAttempt, MemoryMessage, MemoryRun
+from perdure.stores.memory_run import MemoryAttempt, MemoryMessage, MemoryRun, open_runs
 
 
 class MemoryStore:
@@ -356,3 +357,10 @@ class MemoryStore:
     async def count_runs(self, where: Filter) -> Mapping[RunStatus, int]:
         records = [run.record() for run in self._runs.values()]
         return Counter(record.status for record in records if fits(where.where, Facts.of(record)))
+
+    async def count_open(self) -> Sequence[OpenRuns]:
+        groups: dict[tuple[str, str, str], list[MemoryRun]] = {}
+        for run in self._runs.values():
+            if run.status is RunStatus.RUNNING:
+                groups.setdefault((run.new.workflow_type, run.route, run.new.queue), []).append(run)
+        return [open_runs(*group, groups[group]) for group in sorted(groups)]

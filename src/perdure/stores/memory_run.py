@@ -1,12 +1,12 @@
 """The memory store's rows: a run with its inbox and attempts. They decide nothing."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from perdure.core.attributes import Attribute
 from perdure.core.ids import RunId, WorkerId
-from perdure.core.store import ClaimedAttempt, Delivery, NewRun, RunRecord, RunStatus, WaitingAttempt
+from perdure.core.store import ClaimedAttempt, Delivery, NewRun, OpenRuns, RunRecord, RunStatus, WaitingAttempt
 
 
 class MemoryMessage(msgspec.Struct):
@@ -147,3 +147,17 @@ class MemoryRun(msgspec.Struct):
                 self.attributes.pop(attribute.name, None)
             else:
                 self.attributes[attribute.name] = attribute
+
+
+def open_runs(workflow_type: str, route: str, queue: str, runs: Sequence[MemoryRun]) -> OpenRuns:
+    """What is told of the open runs that share these."""
+    free = [run for run in runs if run.worker is None and run.parked is None]
+    return OpenRuns(
+        workflow_type=workflow_type,
+        route=route,
+        queue=queue,
+        runs_count=len(runs),
+        held_count=sum(run.worker is not None for run in runs),
+        parked_count=sum(run.parked is not None for run in runs),
+        due_at_ms=min((run.due_at_ms for run in free if run.due_at_ms is not None), default=None),
+    )

@@ -15,6 +15,7 @@ from perdure.core.store import (
     Extended,
     Finish,
     NewRun,
+    OpenRuns,
     Park,
     RunRecord,
     RunStatus,
@@ -98,3 +99,6 @@ class StoreWrapper:
 
     async def count_runs(self, where: Filter) -> Mapping[RunStatus, int]:
         return await self.call("count_runs", lambda: self.inner.count_runs(where))
+
+    async def count_open(self) -> Sequence[OpenRuns]:
+        return await self.call("count_open", lambda: self.inner.count_open())

@@ -30,6 +30,7 @@ from perdure.engine.attempts import Ending, ending
 from perdure.engine.clock import Clock
 from perdure.engine.commit import outcome_of
 from perdure.engine.live import LiveRun
+from perdure.engine.moving import hand_on
 from perdure.engine.pipeline import Pipeline
 from perdure.worker.activities import ActivityRunner
 from perdure.worker.cache import LiveRunCache
@@ -119,7 +120,9 @@ class RunHost:
 
     def start(self, run: NewRun, started: Started) -> "asyncio.Future[bool]":
         """Take the first turn of a new run; the future tells, when it is durable, whether the run could be created."""
-        program = self._registry.known_program(run.workflow_type)
+        run = self._registry.begun(run)
+        program = self._registry.program_begun(run)
+        assert program is not None, "the worker looked before"
         held = HeldRun(LiveRun(run.run_id, run.workflow_id, program.open(run.run_id)))
         created = self._creations.begin(run.run_id)
         self.held[run.run_id] = held
@@ -142,6 +145,9 @@ class RunHost:
         for each in claimed:
             held = self.held.get(each.run.run_id)
             if held is None:
+                if self._registry.program_for(each.run) is None and not _ends(each):
+                    self._events.spawn(hand_on(self._store, self._clock, self.worker, each.run))
+                    continue
                 live = self.cache.take(each.run.run_id)
                 if live is None:
                     live = self._opened(each)
@@ -166,9 +172,10 @@ class RunHost:
     def _opened(self, claimed: ClaimedRun) -> LiveRun:
         run = claimed.run
         # A termination must end even a run whose code cannot be recalled any more.
-        terminated = any(codec.is_termination(data) for data in claimed.messages)
-        program = None if terminated else self._registry.known_program(run.workflow_type).open(run.run_id)
-        return LiveRun(run.run_id, run.workflow_id, program)
+        program = None if _ends(claimed) else self._registry.known_program_for(run).open(run.run_id)
+        live = LiveRun(run.run_id, run.workflow_id, program)
+        live.route = None if run.turns_count else self._registry.first_route(run.workflow_type, run.route)
+        return live
 
     def _receive(self, claimed: ClaimedRun, held: HeldRun) -> None:
         try:
@@ -412,3 +419,7 @@ class RunHost:
         else:
             live = self.cache.get(record.run_id)
         return live if live is not None and live.turns_count == record.turns_count else None
+
+
+def _ends(claimed: ClaimedRun) -> bool:
+    return any(codec.is_termination(data) for data in claimed.messages)

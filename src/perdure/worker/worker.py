@@ -221,7 +221,7 @@ class Worker:
             not self._stopping
             and run.queue in self._options.queues
             and len(self.host.held) < self._options.runs_max
-            and self._registry.program(run.workflow_type) is not None
+            and self._registry.program_begun(run) is not None
         )
 
     def start_run(self, run: NewRun, started: Started) -> "asyncio.Future[bool]":

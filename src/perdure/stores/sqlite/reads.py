@@ -6,7 +6,7 @@ from typing import Any
 from perdure.core.attributes import Attribute
 from perdure.core.filter.tree import Filter
 from perdure.core.ids import RunId, WorkflowId
-from perdure.core.store import RunRecord, RunStatus, Waiting, WaitingAttempt, WaitingMessage
+from perdure.core.store import OpenRuns, RunRecord, RunStatus, Waiting, WaitingAttempt, WaitingMessage
 from perdure.stores.sqlite import attributes, filters
 from perdure.stores.sqlite.database import Database
 from perdure.stores.sqlite.statements import TEXTS
@@ -115,3 +115,8 @@ def list_runs(db: Database, where: Filter, limit: int, before: RunId | None) -> 
 def count_runs(db: Database, where: Filter) -> dict[RunStatus, int]:
     """See `Store.count_runs`."""
     return {RunStatus(status): count for status, count in filters.count_by_status(db, where)}
+
+
+def count_open(db: Database) -> list[OpenRuns]:
+    """See `Store.count_open`."""
+    return [OpenRuns(*row) for row in db.execute(TEXTS["count_open"])]

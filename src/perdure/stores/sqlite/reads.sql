@@ -45,3 +45,9 @@ select json_group_array(json_array(attempts.call_id, attempts.turn_number, attem
     case when attempts.failure is not null then hex(attempts.failure) end,
     case when attempts.heartbeat is not null then hex(attempts.heartbeat) end))
   from attempts left join leases on leases.id = attempts.lease_id where attempts.run_key = ?;
+
+-- name: count_open
+-- Open runs by what a worker must serve to take them.
+select workflow_type, route, queue, count(*), count(lease_id), count(parked),
+    min(case when lease_id is null and parked is null then due_at_ms end)
+  from runs where status = 'running' group by workflow_type, route, queue order by workflow_type, route, queue;

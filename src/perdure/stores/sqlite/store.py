@@ -15,6 +15,7 @@ from perdure.core.store import (
     Extended,
     Finish,
     NewRun,
+    OpenRuns,
     Park,
     RunRecord,
     RunStatus,
@@ -117,3 +118,6 @@ class SqliteStore:
 
     async def count_runs(self, where: Filter) -> Mapping[RunStatus, int]:
         return await self._reader.ask(lambda db: reads.count_runs(db, where))
+
+    async def count_open(self) -> Sequence[OpenRuns]:
+        return await self._reader.ask(reads.count_open)

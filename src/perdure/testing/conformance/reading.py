@@ -1,9 +1,11 @@
 """What the reading verbs and `delete` promise."""
 
+from msgspec.structs import replace
+
 from perdure.core.filter.build import runs_where
 from perdure.core.filter.tree import EVERYTHING, Filter
 from perdure.core.ids import RunId, WorkflowId
-from perdure.core.store import Park, RunStatus, Store, Waiting
+from perdure.core.store import OpenRuns, Park, RunStatus, Store, Waiting
 from perdure.testing.conformance.runner import certifies
 from perdure.testing.conformance.samples import (
     ANNA,
@@ -15,6 +17,8 @@ from perdure.testing.conformance.samples import (
     hire,
     message,
     new_run,
+    record_of,
+    request,
     turn,
     turns_of,
 )
@@ -170,3 +174,37 @@ class TestReading:
         await store.delete([run.run_id])
 
         assert (await store.create([new_run(2, workflow_id=run.workflow_id, request_id=run.request_id)]))[0].fresh
+
+    async def test_open_runs_are_counted_by_route(self, store: Store) -> None:
+        await hire(store, ANNA)
+        held, parked, waiting, late, closed, other = (new_run(number, route="order@2") for number in range(6))
+        await store.create([parked])
+        await claim(store, ANNA)
+        for run, changes in ((held, {}), (closed, {"closes": RunStatus.COMPLETED})):
+            await store.commit(ANNA, [birth(run, **changes)])
+        await store.claim(request(ANNA, routes=frozenset({"order@2"})), NOW)
+        await store.park(ANNA, [Park(parked.run_id, 0, b"why")])
+        await store.create([replace(waiting, starts_at_ms=NOW + 7), replace(late, starts_at_ms=NOW + 9)])
+        await store.create([replace(other, route=None, workflow_type="refund", queue="side")])
+
+        counts = await store.count_open()
+
+        assert list(counts) == [
+            OpenRuns("order", "order@2", "main", 4, held_count=1, parked_count=1, due_at_ms=NOW + 7),
+            OpenRuns("refund", "refund", "side", 1, held_count=0, parked_count=0, due_at_ms=NOW),
+        ]
+
+    async def test_a_commit_changes_the_route_of_a_run(self, store: Store) -> None:
+        await hire(store, ANNA)
+        run = new_run(1)
+        await store.create([run])
+        await claim(store, ANNA)
+
+        await store.commit(ANNA, [turn(run, 1, route="order@2#abc", keep=False)])
+        await store.deliver([message(run)])
+
+        assert (await record_of(store, run)).route == "order@2#abc"
+        assert (await claim(store, ANNA)).runs == ()
+        (claimed,) = (await store.claim(request(ANNA, routes=frozenset({"order@2#abc"})), NOW)).runs
+        assert claimed.run.run_id == run.run_id
+        assert [(each.route, each.held_count) for each in await store.count_open()] == [("order@2#abc", 1)]

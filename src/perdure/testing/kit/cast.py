@@ -41,7 +41,7 @@ class Cast(Registry):
         self._real = dict(self._activities)
         self._activities = {name: self._watched(each) for name, each in self._real.items()}
         self._runnable = {**self._runnable, **self._activities}
-        self._makers = dict(self._makers)
+        self._versions = dict(self._versions)
         self._programs = dict(self._programs)
         self.calls: dict[str, list[MockCall]] = {}
         """Every call of every activity, by name."""
@@ -67,8 +67,7 @@ class Cast(Registry):
         mock: Mock[..., Any] = Mock(definition)
         if isinstance(definition, Workflow):
             program = MockProgram(mock, self._note_start(mock), self._report)
-            self._makers[definition.name] = lambda: program
-            self._programs[definition.name] = program
+            self.stand_in(definition.name, program)
         else:
             mock.calls = self._calls_of(definition.name)
             mock.calls.clear()

@@ -25,7 +25,7 @@ class Replayer:
     async def committed(self, commits: Sequence[Commit]) -> None:
         """Replay the runs that have taken a turn."""
         for record in await self._store.read_runs([commit.run_id for commit in commits]):
-            program = self._registry.program(record.workflow_type)
+            program = self._registry.program_for(record)
             if program is None or isinstance(program, MockProgram) or record.run_id in self._found:
                 continue
             (history,) = await self._store.read_turns([(record.run_id, 0)], TURNS_MAX)

@@ -45,7 +45,7 @@ async def _run_lines(store: Store, registry: Registry, queues: Collection[str], 
 
 
 async def _stack(store: Store, registry: Registry, record: RunRecord) -> str:
-    program = registry.program(record.workflow_type)
+    program = registry.program_for(record)
     if program is None:
         return "is not registered here"
     live = LiveRun(record.run_id, record.workflow_id, program.open(record.run_id))
