@@ -3,6 +3,7 @@
 from perdure import activity, workflow
 from perdure.app import Perdure
 from perdure.blocking import BlockingPerdure
+from perdure.core.attributes import Attribute as SearchAttribute
 from perdure.core.command import ParentClosePolicy
 from perdure.core.errors import (
     AlreadyRunning,
@@ -26,12 +27,14 @@ from perdure.core.failure import (
     ExecutionError,
     ExternalWorkflowError,
 )
+from perdure.core.filter.build import quoted
 from perdure.core.store import RunStatus
 from perdure.description import RunDescription, RunSummary
 from perdure.engine.history import HistoryEvent
 from perdure.handle import Handle
 from perdure.programs.code.definition import Activity, Signal, Workflow
 from perdure.programs.code.options import RetryPolicy
+from perdure.programs.code.search import SearchKey
 
 __all__ = [
     "Activity",
@@ -56,6 +59,8 @@ __all__ = [
     "RunParked",
     "RunStatus",
     "RunSummary",
+    "SearchAttribute",
+    "SearchKey",
     "Signal",
     "StoreError",
     "UsageError",
@@ -65,5 +70,6 @@ __all__ = [
     "WorkflowNotFound",
     "WorkflowTerminated",
     "activity",
+    "quoted",
     "workflow",
 ]

@@ -371,7 +371,8 @@ class Perdure:
         checked_positive("limit", limit, LIST_MAX)
         where = filter_of(query, status=status, workflow=workflow, id_prefix=id_prefix, parked=parked)
         after = None if before is None else RunId(checked_id("run id", before))
-        return [summarize(record) for record in await self.call(lambda engine: engine.list_runs(where, limit, after))]
+        records = await self.call(lambda engine: engine.list_runs(where, limit, after))
+        return [summarize(record, self.converter) for record in records]
 
     @overload
     async def count(self, query: str = "") -> int: ...

@@ -1,13 +1,18 @@
 """What users are told of a run: plain values with `datetime`s."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
 from perdure.core import codec
+from perdure.core.errors import UndecodablePayload
 from perdure.core.ids import RunId, WorkflowId
+from perdure.core.payload import JSON, DataConverter, Payload
 from perdure.core.store import RunRecord, RunStatus
 from perdure.engine.engine import Description
+from perdure.programs.code.search import shown_attributes
 
 
 class RunSummary(msgspec.Struct, frozen=True):
@@ -23,6 +28,10 @@ class RunSummary(msgspec.Struct, frozen=True):
     turns_count: int
     parked: str | None
     """Why a parked run cannot go on."""
+    search_attributes: dict[str, Any] = {}
+    """By name: str, int, float, bool, `datetime` or a list of str; `SearchKey.value_in` gives one with its type."""
+    memo: dict[str, Any] = {}
+    """By name, as plain JSON values."""
 
 
 class PendingActivity(msgspec.Struct, frozen=True):
@@ -67,8 +76,9 @@ def moment(at_ms: int) -> datetime:
     return datetime.fromtimestamp(at_ms / 1_000, UTC)
 
 
-def summarize(record: RunRecord) -> RunSummary:
+def summarize(record: RunRecord, converter: DataConverter = JSON) -> RunSummary:
     """One run for a list."""
+    note = None if record.note is None else codec.notes.decode(record.note)
     return RunSummary(
         workflow_id=record.workflow_id,
         run_id=record.run_id,
@@ -79,10 +89,23 @@ def summarize(record: RunRecord) -> RunSummary:
         closed_at=None if record.closed_at_ms is None else moment(record.closed_at_ms),
         turns_count=record.turns_count,
         parked=None if record.parked is None else codec.failures.decode(record.parked).message,
+        search_attributes=shown_attributes(record.attributes),
+        memo={} if note is None or note.memo is None else _shown_memo(converter, note.memo),
     )
 
 
-def describe(found: Description, now: datetime) -> RunDescription:
+def _shown_memo(converter: DataConverter, memo: Mapping[str, Payload]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in memo.items():
+        try:
+            found[name] = converter.from_payload(value, what=f"memo entry {name!r}")
+        except UndecodablePayload as error:
+            # One value that cannot be read here must not keep a list of runs from being shown.
+            found[name] = f"<{error}>"
+    return found
+
+
+def describe(found: Description, now: datetime, converter: DataConverter = JSON) -> RunDescription:
     """One run with what it waits for."""
     attempts = {attempt.call_id: attempt for attempt in found.waiting.attempts}
     activities: list[PendingActivity] = []
@@ -102,7 +125,7 @@ def describe(found: Description, now: datetime) -> RunDescription:
             )
         )
     return RunDescription(
-        run=summarize(found.record),
+        run=summarize(found.record, converter),
         activities=tuple(activities),
         timers=tuple(PendingTimer(timer.call_id, moment(timer.due_at_ms)) for timer in found.timers),
         children=tuple(PendingChild(child.call_id, child.workflow_id, child.workflow_type) for child in found.children),

@@ -119,6 +119,7 @@ class Handle(Generic[R]):
         return describe(
             await self._app.call(lambda engine: engine.describe(self.workflow_id, self.run_id)),
             moment(self._app.clock.now_ms()),
+            self._app.converter,
         )
 
     async def history(self) -> list[HistoryEvent]:

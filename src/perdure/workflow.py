@@ -31,6 +31,7 @@ from perdure.programs.code.decorators import (
 from perdure.programs.code.definition import Signal
 from perdure.programs.code.external import ExternalHandle, external
 from perdure.programs.code.methods import RunMethod, UpdateMethod
+from perdure.programs.code.upserts import upsert_memo, upsert_search_attributes
 from perdure.programs.code.versions import DEFAULT_VERSION, deprecate_patch, patched, version
 
 __all__ = [
@@ -64,6 +65,8 @@ __all__ = [
     "start_child",
     "time",
     "update",
+    "upsert_memo",
+    "upsert_search_attributes",
     "uuid4",
     "version",
     "wait_condition",

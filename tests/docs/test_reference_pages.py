@@ -9,8 +9,10 @@ import pytest
 import perdure
 from perdure import activity, data, workflow
 from perdure.core import failure, ids, payload, turn
+from perdure.core.filter import lexer, parser
 from perdure.engine import attempts, history
-from perdure.programs.code import options
+from perdure.programs.code import noting, options, search
+from perdure.stores.sqlite import faults
 from perdure.worker import watchdog
 
 REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference"
@@ -69,12 +71,18 @@ def test_the_page_of_events_names_every_type() -> None:
         (ids.ID_CHARS_MAX, f"1 to {ids.ID_CHARS_MAX} characters"),
         (failure.TEXT_CHARS_MAX, f"{failure.TEXT_CHARS_MAX // 1000} 000 characters"),
         (failure.CAUSES_MAX, f"causes of a failure | {failure.CAUSES_MAX} |"),
+        (search.ATTRIBUTES_MAX, f"attributes of one run | {search.ATTRIBUTES_MAX} |"),
+        (search.NAME_CHARS_MAX, f"| {search.NAME_CHARS_MAX}, {search.KEYWORD_CHARS_MAX}, {search.TEXT_CHARS_MAX} char"),
+        (search.LIST_MAX, f"of a keyword list | {search.LIST_MAX} |"),
+        (noting.MEMO_BYTES_MAX, f"| {noting.MEMO_ENTRIES_MAX}, {noting.MEMO_BYTES_MAX // 1024} KiB |"),
+        (lexer.FILTER_CHARS_MAX, f"{lexer.FILTER_CHARS_MAX // 1000} 000 characters, {parser.TERMS_MAX} comparisons |"),
+        (faults.FILTER_S_MAX, f"of a SQLite store | {faults.FILTER_S_MAX:g} seconds |"),
         (attempts.DEATHS_MAX, f"under one activity | {attempts.DEATHS_MAX} |"),
         (watchdog.STEP_MS_MAX, f"that computes | {watchdog.STEP_MS_MAX // 1000} second |"),
         (watchdog.LOOP_MS_MAX, f"your event loop | {watchdog.LOOP_MS_MAX // 1000} seconds |"),
     ],
 )
-def test_the_page_of_limits_has_the_numbers_of_the_code(limit: int, shown: str) -> None:
+def test_the_page_of_limits_has_the_numbers_of_the_code(limit: float, shown: str) -> None:
     assert limit > 0
     assert shown in LIMITS
 

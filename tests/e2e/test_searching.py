@@ -1,9 +1,18 @@
 """Finding runs through the public API: filters, counts, search attributes, memo."""
 
+import asyncio
+from typing import Any
+
 import pytest
 
-from perdure import Perdure, RunStatus, workflow
-from perdure.core.errors import InvalidFilter, InvalidOption
+from perdure import Perdure, RunStatus, SearchKey, UsageError, quoted, workflow
+from perdure.core.errors import InvalidFilter, InvalidOption, NotInWorkflow, QueryFailed
+
+
+async def until_found(app: Perdure, query: str, count: int) -> None:
+    """Return when so many runs fit; the test's time-out bounds the wait."""
+    while await app.count(query) != count:
+        await asyncio.sleep(0.005)
 
 
 async def test_runs_are_listed_and_counted_by_a_filter(url: str) -> None:
@@ -63,3 +72,97 @@ def test_the_blocking_facade_lists_and_counts(url: str) -> None:
         assert [run.workflow_id for run in client.list("ExecutionStatus in ('Completed')")] == ["order-1"]
         assert client.count("WorkflowId = 'order-1'") == 1
         assert client.count(group_by="ExecutionStatus") == {RunStatus.COMPLETED: 1}
+
+
+CUSTOMER = SearchKey.keyword("CustomerId")
+STATE = SearchKey.keyword("State")
+CENTS = SearchKey.int("Cents")
+TAGS = SearchKey.keyword_list("Tags")
+
+
+async def test_a_run_says_by_what_it_is_found_and_what_is_shown_of_it(url: str) -> None:
+    app = Perdure(url)
+
+    @app.workflow
+    async def order(customer: str) -> dict[str, Any]:
+        workflow.upsert_search_attributes(CUSTOMER.set(customer), STATE.set("new"), CENTS.set(5))
+        workflow.upsert_memo({"note": "by phone", "draft": True})
+        await asyncio.sleep(0)
+        await workflow.channel("pay").receive()
+        workflow.upsert_search_attributes(STATE.set("paid"), CENTS.unset(), TAGS.set(["a", "b"]))
+        workflow.upsert_memo({"draft": None, "lines": [1, 2]})
+        info = workflow.info()
+        return {"attributes": info.search_attributes, "memo": info.memo}
+
+    async with app:
+        customers = ("c-1", "it's")
+        one = await app.start(order, customers[0], id="order-1")
+        await app.start(order, customers[1], id="order-2")
+        await until_found(app, "State = 'new'", 2)
+        assert [run.workflow_id for run in await app.list("CustomerId = 'c-1'")] == ["order-1"]
+        query = f"CustomerId = {quoted(customers[1])} and Cents > 4.5"
+        assert [run.workflow_id for run in await app.list(query)] == ["order-2"]
+
+        await one.signal("pay")
+        said = await one.result()
+
+        expected = {"CustomerId": "c-1", "State": "paid", "Tags": ["a", "b"]}
+        assert said == {"attributes": expected, "memo": {"note": "by phone", "lines": [1, 2]}}
+        run = (await one.describe()).run
+        assert run.search_attributes == expected
+        assert run.memo == {"note": "by phone", "lines": [1, 2]}
+        assert TAGS.value_in(run.search_attributes) == ["a", "b"]
+        assert [found.workflow_id for found in await app.list("Tags = 'b' or Cents is null")] == ["order-1"]
+        assert (await app.list("State = 'paid'"))[0].memo == run.memo
+
+
+async def test_wrong_attributes_fail_in_the_code_that_gave_them(url: str) -> None:
+    app = Perdure(url)
+
+    @app.workflow
+    async def careless() -> list[str]:
+        found: list[str] = []
+        many = [SearchKey.int(f"A{number}").set(number) for number in range(101)]
+        for upsert in (
+            lambda: workflow.upsert_search_attributes(*many),
+            lambda: workflow.upsert_memo({"x": "y" * 300_000}),
+            lambda: workflow.upsert_memo({str(number): 1 for number in range(101)}),
+            lambda: workflow.upsert_memo({"": 1}),
+            lambda: workflow.upsert_memo({"x": object()}),
+        ):
+            try:
+                upsert()
+            except UsageError as error:
+                found.append(error.code)
+        return found
+
+    async with app:
+        handle = await app.start(careless)
+        assert await handle.result() == ["PDR1041", "PDR1002", "PDR1002", "PDR1001", "PDR1009"]
+        assert (await handle.describe()).run.search_attributes == {}
+
+
+async def test_a_query_cannot_change_what_a_run_is_found_by(url: str) -> None:
+    app = Perdure(url)
+
+    @app.workflow
+    async def asked() -> None:
+        @workflow.query
+        def meddle() -> None:
+            workflow.upsert_search_attributes(CENTS.set(1))
+
+        await workflow.channel("end").receive()
+
+    async with app:
+        handle = await app.start(asked)
+        await until_found(app, "HistoryLength > 0", 1)
+        with pytest.raises(QueryFailed, match="not allowed in workflow code"):
+            await handle.query("meddle")
+        await handle.terminate()
+
+
+def test_what_workflow_code_notes_it_notes_only_inside() -> None:
+    with pytest.raises(NotInWorkflow):
+        workflow.upsert_memo({"a": 1})
+    with pytest.raises(NotInWorkflow):
+        workflow.upsert_search_attributes(CENTS.set(1))

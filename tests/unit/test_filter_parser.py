@@ -1,12 +1,13 @@
 """The filter language: what a text means, and what is refused with its position and a remedy."""
 
 import re
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
-from perdure.core.errors import InvalidFilter
-from perdure.core.filter.build import runs_where
+from perdure.core.errors import InvalidFilter, InvalidOption
+from perdure.core.filter.build import quoted, runs_where
 from perdure.core.filter.lexer import FILTER_CHARS_MAX
 from perdure.core.filter.parser import DEPTH_MAX, ORDER_MAX, TERMS_MAX, VALUES_MAX, is_reserved, parse_filter
 from perdure.core.filter.terms import WORDS_MAX
@@ -245,6 +246,22 @@ def test_values_build_the_same_tree_as_text() -> None:
     assert runs_where(status="running") == parse_filter("ExecutionStatus = 'Running'")
     joined = runs_where(workflow_id="a", base=parse_filter("A = 1 order by B"))
     assert joined == parse_filter("A = 1 and WorkflowId = 'a' order by B")
+
+
+@pytest.mark.parametrize("value", ["it's", "' or 1=1 --", "\\", "", 5, -0.5, 1e300, True, False])
+def test_a_quoted_value_is_that_value(value: str | float) -> None:
+    where = parse_filter(f"A = {quoted(value)}").where
+
+    assert isinstance(where, Compare)
+    assert where.readings[0].values == (value,)
+
+
+def test_a_quoted_moment_is_that_moment() -> None:
+    moment = datetime(1970, 1, 1, 2, 0, 0, 5, tzinfo=timezone(timedelta(hours=2)))
+
+    assert readings(f"A = {quoted(moment)}")[ValueClass.MOMENT] == (5_000,)
+    with pytest.raises(InvalidOption, match="without a time zone"):
+        quoted(datetime(1970, 1, 1))  # noqa: DTZ001 (that is what is refused)
 
 
 def test_names_of_what_every_run_has_are_reserved() -> None:

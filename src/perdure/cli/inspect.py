@@ -18,7 +18,12 @@ from perdure.description import moment as moment_of
 from perdure.engine.history import HistoryEvent, shown_failure
 
 
+def _add_filter(parser: Parser) -> None:
+    parser.add_argument("--query", metavar="FILTER", default="", help="only runs that fit this filter")
+
+
 def _add_list(parser: Parser) -> None:
+    _add_filter(parser)
     add_runs(parser)
     parser.add_argument("--before", metavar="RUN", help="only runs older than this one: the next page")
     add_store(parser)
@@ -28,6 +33,7 @@ def _add_list(parser: Parser) -> None:
 def _list(options: Any) -> int:
     async def runs(app: Perdure) -> list[RunSummary]:
         return await app.list(
+            options.query,
             status=options.status,
             workflow=options.type,
             id_prefix=options.id_prefix,
@@ -47,6 +53,28 @@ def _list(options: Any) -> int:
     print_table(("WORKFLOW ID", "TYPE", "STATUS", "STARTED", "CLOSED", "RUN ID"), rows)
     if len(found) == options.limit:
         print_error(f"perdure: there may be more: add --before {found[-1].run_id}")
+    return Exit.OK
+
+
+def _add_count(parser: Parser) -> None:
+    _add_filter(parser)
+    parser.add_argument("--by-status", action="store_true", help="how many of each status")
+    add_store(parser)
+    add_output(parser)
+
+
+def _count(options: Any) -> int:
+    async def counts(app: Perdure) -> dict[RunStatus, int]:
+        return await app.count(options.query, group_by="ExecutionStatus")
+
+    found = {status.value: count for status, count in ask(options, counts).items()}
+    total = sum(found.values())
+    if options.output == "json":
+        print_json(found if options.by_status else total)
+    elif options.by_status:
+        print_table(("STATUS", "RUNS"), [*sorted(found.items()), ("all", total)])
+    else:
+        print(total)
     return Exit.OK
 
 
@@ -129,6 +157,8 @@ def _show_tables(description: RunDescription, result: Any, failure: Failure | No
         ("closed", moment(run.closed_at)),
         ("turns", run.turns_count),
         ("messages waiting", description.messages_waiting_count or None),
+        *[(f"attribute {name}", value) for name, value in run.search_attributes.items()],
+        *[(f"memo {name}", compact(value)) for name, value in run.memo.items()],
     ]
     if run.status is RunStatus.COMPLETED:
         fields.append(("result", compact(result)))
@@ -201,6 +231,7 @@ def _result(options: Any) -> int:
 
 VERBS = (
     Verb(("workflow", "list"), "list runs, newest first", _add_list, _list),
+    Verb(("workflow", "count"), "count runs", _add_count, _count),
     Verb(("workflow", "show"), "show a run: its state, what it waits for, its outcome, its history", _add_show, _show),
     Verb(("workflow", "query"), "ask a run something and print the answer", _add_query, _query),
     Verb(("workflow", "result"), "wait for the result of a run and print it", _add_result, _result),

@@ -6,7 +6,7 @@ PerdureError
 │   ├── DuplicateName  UnknownWorkflow  UnknownActivity  UnsupportedDefinition
 │   ├── InvalidArguments  UnserializableValue  PayloadTooLarge  TurnTooLarge
 │   ├── NotInWorkflow  NotInActivity  ForbiddenInWorkflow  BlockingCallInLoop
-│   ├── InvalidCommand  InvalidTarget  InvalidFilter
+│   ├── InvalidCommand  InvalidTarget  InvalidFilter  InvalidAttribute
 │   ├── InvalidSchedule
 │   └── EngineStopped
 ├── RunError                    what was asked does not fit the state of the run
@@ -183,6 +183,13 @@ class InvalidFilter(UsageError):
 
     code = "PDR1040"
     template = "filter, at character {position} (near {near}): {fact}; {remedy}"
+
+
+class InvalidAttribute(UsageError):
+    """A search attribute that cannot be one."""
+
+    code = "PDR1041"
+    template = "search attribute {name} {fact}; {remedy}"
 
 
 class InvalidSchedule(UsageError):

@@ -57,7 +57,7 @@ async def listing() -> None:
     """Filters."""
     await app.list(status=3)  # error: reportArgumentType
     await app.list(limit="10")  # error: reportArgumentType
-    await app.list(100)  # error: reportCallIssue
+    await app.list(100)  # error: reportArgumentType
 
 
 def apps() -> None:

@@ -1,5 +1,8 @@
 """Filters made of values instead of text."""
 
+from datetime import datetime
+
+from perdure.core.errors import InvalidOption
 from perdure.core.filter.terms import class_of
 from perdure.core.filter.tree import EVERYTHING, And, Comparand, Compare, Filter, Node, Op, Reading, SystemField
 
@@ -26,6 +29,22 @@ def runs_where(
     if len(nodes) < 2:
         return Filter(nodes[0] if nodes else None, base.order)
     return Filter(And(tuple(nodes)), base.order)
+
+
+def quoted(value: str | float | datetime) -> str:
+    """A value as it stands in the text of a filter: whatever is in it, it is one value there."""
+    match value:
+        case str():
+            return "'" + value.replace("'", "''") + "'"
+        case bool():
+            return "true" if value else "false"
+        case datetime():
+            if value.utcoffset() is None:
+                fact, remedy = "is a datetime without a time zone", "give datetime(..., tzinfo=UTC)"
+                raise InvalidOption(name="value", value=repr(value), fact=fact, remedy=remedy)
+            return f"'{value.isoformat()}'"
+        case int() | float():
+            return repr(value)
 
 
 def _term(field: SystemField, op: Op, value: Comparand) -> Compare:

@@ -2,7 +2,7 @@
 
 import inspect
 import logging
-from collections.abc import Callable, Coroutine, MutableMapping
+from collections.abc import Callable, Coroutine, Mapping, MutableMapping
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, TypeVar, TypeVarTuple, Unpack, cast, overload
@@ -21,8 +21,10 @@ from perdure.programs.code.calls import Child, ChildCall, ChildHandle, perform
 from perdure.programs.code.channel import Channel
 from perdure.programs.code.definition import DEFAULTS, Signal, Workflow, place_of
 from perdure.programs.code.loop import WorkflowLoop, forbidden, running_loop, set_running_loop
+from perdure.programs.code.noting import noted_of, shown_memo
 from perdure.programs.code.options import ActivityKeywords, activity_options, checked_queue
 from perdure.programs.code.run import CodeRun
+from perdure.programs.code.search import shown_attributes
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -57,6 +59,10 @@ class Info(msgspec.Struct, frozen=True):
     """The step that is running, from 1."""
     replaying: bool
     """The step repeats what is recorded. Nothing may be decided by it."""
+    memo: Mapping[str, Any] = {}
+    """By name, as plain JSON values."""
+    search_attributes: Mapping[str, Any] = {}
+    """By name; `SearchKey.value_in` gives one with its type."""
 
 
 def info() -> Info:
@@ -64,6 +70,7 @@ def info() -> Info:
     run = current_run("info")
     started = run.started
     assert started is not None, "code runs after its start"
+    noted = noted_of(run)
     return Info(
         workflow_id=started.workflow_id,
         run_id=run.run_id,
@@ -72,6 +79,8 @@ def info() -> Info:
         parent=started.parent,
         turn_number=run.turns_count,
         replaying=run.replaying,
+        memo=shown_memo(run.program.converter, noted.memo),
+        search_attributes=shown_attributes(noted.attributes.values()),
     )
 
 

@@ -43,6 +43,7 @@ from perdure.programs.code.queries import Queries
 from perdure.programs.code.refused import RefusedList
 
 if TYPE_CHECKING:
+    from perdure.programs.code.noting import Noted
     from perdure.programs.code.program import CodeProgram
 
 S = TypeVar("S")
@@ -82,6 +83,7 @@ class CodeRun:
         "loop",
         "main",
         "new_commands",
+        "noted",
         "program",
         "queries",
         "recorded",
@@ -118,6 +120,8 @@ class CodeRun:
         """By change: which version the run follows, once it has asked."""
         self.locals: Locals | None = None
         """Local activities; None until the code asks for one."""
+        self.noted: Noted | None = None
+        """Memo and search attributes, once the code has looked at them."""
         self.activities: dict[int, tuple[Future[Any], calls.Callee]] = {}
         self.timers: dict[int, WorkflowTimer] = {}
         self.children: dict[int, calls.Child] = {}
