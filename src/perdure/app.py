@@ -34,6 +34,7 @@ from perdure.programs.code.definition import Activity, ActivityDecorator, Workfl
 from perdure.programs.code.options import ActivityKeywords, Duration, checked_positive, duration_ms
 from perdure.programs.code.program import CodeProgram
 from perdure.runtime import AnyRuntime, Runtime
+from perdure.schedules import Schedules
 from perdure.stores import store_for
 from perdure.worker.activities import ActivityLimits
 from perdure.worker.processes import check_importable, in_child
@@ -96,6 +97,7 @@ class Perdure:
             limits=limits,
         )
         self._runtime: AnyRuntime | None = None
+        self.schedules = Schedules(self)
 
     def use_store(self, url: str) -> None:
         """Use another store than the one named at first; only while the app is not running."""

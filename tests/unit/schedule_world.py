@@ -87,10 +87,7 @@ class Bench:
 
     def tell(self, *messages: Message) -> None:
         """Take one turn."""
-        fresh = self.live.fresh(messages)
-        if not fresh:
-            return
-        turn = self.live.take_turn(self.at_ms, fresh)
+        turn = self.live.take_turn(self.at_ms, self.live.fresh(messages))
         self.turns.append(msgspec.msgpack.decode(msgspec.msgpack.encode(turn), type=Turn))
         self.turns_count += 1
         self.timers = {id: due for id, due in self.timers.items() if id in self.live.open.calls}

@@ -20,13 +20,16 @@ from perdure.core.errors import UnknownQuery
 from perdure.core.failure import Failure
 from perdure.core.message import (
     ActivityClosed,
+    Chain,
     ChildClosed,
     Completed,
     Failed,
     Message,
+    OpenChild,
     Query,
     Signaled,
     Started,
+    StartOptions,
     TerminateRequested,
 )
 from perdure.core.payload import NULL, PAYLOAD_BYTES_MAX, Payload, from_payload
@@ -34,6 +37,7 @@ from perdure.core.turn import Turn
 from perdure.engine.live import INPUT_BYTES_MAX, INPUTS_SURE, LiveRun, OpenCalls
 from tests.unit.engine_world import (
     AT_MS,
+    CHILD_RUN_ID,
     PARENT,
     RUN_ID,
     WORKFLOW_ID,
@@ -351,6 +355,34 @@ def test_without_a_program_nothing_but_a_termination_can_be_taken() -> None:
     with pytest.raises(AssertionError):
         live.take_turn(AT_MS, [started()])
     live.close()
+
+
+# Children that are handed over
+
+
+def test_what_comes_with_the_start_may_answer_a_child_that_the_start_hands_over() -> None:
+    handed = OpenChild(7, CHILD_RUN_ID, WORKFLOW_ID, "ship")
+    chain = Chain(RUN_ID, AT_MS, AT_MS, calls_count=9, children=(handed,))
+    start = Started("scripted", WORKFLOW_ID, "default", (), options=StartOptions(chain))
+    live = LiveRun(RUN_ID, WORKFLOW_ID, ScriptedRun(asking()))
+
+    fresh = live.fresh([start, child_started(7), child_closed(7), child_closed(8)])
+    live.take_turn(AT_MS, fresh)
+
+    assert fresh == [start, child_started(7), child_closed(7)]
+    assert live.open.calls == {}
+
+
+def test_the_end_of_a_child_that_was_handed_over_is_heard_once() -> None:
+    handed = OpenChild(7, CHILD_RUN_ID, WORKFLOW_ID, "ship")
+    chain = Chain(RUN_ID, AT_MS, AT_MS, calls_count=9, children=(handed,))
+    live = LiveRun(RUN_ID, WORKFLOW_ID, ScriptedRun(asking()))
+    live.take_turn(AT_MS, [Started("scripted", WORKFLOW_ID, "default", (), options=StartOptions(chain))])
+
+    assert [child.run_id for child in live.open.children()] == [CHILD_RUN_ID]
+    live.take_turn(AT_MS, live.fresh([child_closed(7)]))
+
+    assert live.fresh([child_closed(7)]) == []
 
 
 # The program

@@ -12,6 +12,7 @@ PerdureError
 ├── RunError                    what was asked does not fit the state of the run
 │   ├── WorkflowNotFound  AlreadyRunning  RunClosed  RunParked  StillRunning  UnknownQuery  QueryFailed
 │   ├── UnknownUpdate  UpdateRejected  UpdateFailed  UpdateUnanswered
+│   ├── ScheduleExists  ScheduleNotFound
 │   └── WorkflowFailed → WorkflowCancelled, WorkflowTerminated      what `result()` raises
 ├── ParkedError                 the run cannot go on; mend the cause, then resume or terminate it
 │   ├── NonDeterminism  UnregisteredActivity  VersionUnsupported
@@ -308,6 +309,20 @@ class UpdateUnanswered(RunError):
 
     code = "PDR2023"
     template = "workflow {workflow_id!r} closed before it answered update {name!r} ({update_id}); let the workflow wait for workflow.all_handlers_finished() before it returns"
+
+
+class ScheduleExists(RunError):
+    """There is a schedule of this id."""
+
+    code = "PDR2050"
+    template = "schedule {schedule_id!r} exists; give another id, update it, or delete it first"
+
+
+class ScheduleNotFound(RunError):
+    """There is no schedule of this id, or it was deleted."""
+
+    code = "PDR2051"
+    template = "there is no schedule {schedule_id!r} in this store; `perdure schedule list` shows those that exist"
 
 
 class ParkedError(PerdureError):

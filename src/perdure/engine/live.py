@@ -215,6 +215,12 @@ class OpenCalls:
         return [call for call in self.calls.values() if isinstance(call, StartChild)]
 
 
+def _handed_over(messages: Sequence[Message]) -> frozenset[int]:
+    """The call ids of the children that a start among the messages hands over."""
+    starts = [each.options.chain for each in messages if isinstance(each, Started) and each.options is not None]
+    return frozenset(child.call_id for chain in starts if chain is not None for child in chain.children)
+
+
 class LiveRun:
     """One run: its program's state, what is open, and how many turns it has taken."""
 
@@ -257,8 +263,11 @@ class LiveRun:
             return [messages[0]] if self.open.awaits(messages[0]) else []
         ids: set[str] = set()
         fresh: list[Message] = []
+        # What comes together with the start cannot know yet of the children that the start hands over.
+        handed_over = _handed_over(messages) if self.open.started is None else frozenset[int]()
         for message in messages:
-            if message.id not in ids and self.open.awaits(message):
+            known = isinstance(message, ChildStarted | ChildClosed) and message.call_id in handed_over
+            if message.id not in ids and (known or self.open.awaits(message)):
                 ids.add(message.id)
                 fresh.append(message)
         return fresh

@@ -55,7 +55,8 @@ class ScheduleRun:
 
     def step(self, at_ms: int, messages: Sequence[Message]) -> Sequence[Command]:
         """See `ProgramRun`."""
-        if isinstance(messages[0], Started):
+        # A turn that was told only what was known already has no messages.
+        if messages and isinstance(messages[0], Started):
             self._begin(messages[0])
         assert self.started is not None, "the first message of a run is its start"
         assert self.plan is not None, "the first message of a run is its start"
