@@ -23,7 +23,7 @@ def below(root: type[PerdureError]) -> Iterator[type[PerdureError]]:
 
 TREE = list(below(PerdureError))
 RAISED = [kind for kind in TREE if "code" in vars(kind) and kind is not PerdureError]
-BRANCHES = {"UsageError": "1", "RunError": "2", "ParkedError": "3", "StoreError": "4"}
+BRANCHES = {"UsageError": "1", "RunError": "2", "ParkedError": "3", "StoreError": "4", "TestError": "6"}
 
 
 def facts_of(kind: type[PerdureError]) -> dict[str, object]:

@@ -18,35 +18,18 @@ PerdureError
 │   ├── NonDeterminism  UnregisteredActivity  VersionUnsupported
 │   └── UndecodablePayload → UnreadablePayload
 ├── StoreError                  the store; nothing that was acknowledged is lost
-│   ├── StoreUnavailable  StoreFull  StoreReadOnly            try again when its cause is gone
+│   ├── StoreUnavailable  StoreFull  StoreReadOnly  FilterTooSlow     try again when its cause is gone
 │   └── StoreCorrupt  ForeignStore  SchemaTooNew              an operator is needed
 └── TestError                   the test kit: what a test found, or what is wrong with the test
     └── Standstill  UnfitMock  UnmockedActivity  NotIdempotent  NetworkRefused
 """
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING
+
+from perdure.core.error import PerdureError
 
 if TYPE_CHECKING:
     from perdure.core.failure import Failure
-
-
-class PerdureError(Exception):
-    """The root. Fields are keyword arguments, also attributes; the message is the class's template filled with them."""
-
-    code: ClassVar[str] = "PDR0000"
-    template: ClassVar[str] = "unknown error"
-
-    def __init__(self, **facts: Any) -> None:
-        self.facts = facts
-        self.__dict__.update(facts)
-        super().__init__(f"{self.code}: {self.template.format(**facts)}")
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.facts)
-
-
-def _rebuild(kind: type[PerdureError], facts: dict[str, Any]) -> PerdureError:
-    return kind(**facts)
 
 
 class UsageError(PerdureError):
