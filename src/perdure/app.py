@@ -77,9 +77,9 @@ class Perdure:
         """
         self.url = url
         self.queue = checked_id("queue", queue)
-        self._data = AppData(converters, codecs, claim_check)
-        self._store = self._data.sealed(store_for(url))
-        self.converter = self._data.converter
+        self.data = AppData(converters, codecs, claim_check)
+        self._store = self.data.sealed(store_for(url))
+        self.converter = self.data.converter
         """Turns values into payloads and back."""
         self._registry = Registry()
         self._clock: Clock = SystemClock()
@@ -105,7 +105,7 @@ class Perdure:
             raise InvalidOption(
                 name="url", value=url, fact="comes while the app is running", remedy="choose before it runs"
             )
-        self._store = self._data.sealed(store_for(url))
+        self._store = self.data.sealed(store_for(url))
         self.url = url
 
     # Registering

@@ -6,12 +6,17 @@ They are durable there before anything points to them, and checked against the p
 import asyncio
 import hashlib
 from collections.abc import Mapping, Set
+from time import monotonic
 
 import msgspec
 
 from perdure.core.errors import InvalidOption
+from perdure.core.payload import Payload
 from perdure.data.blobs import BlobStore
 
+RECENT_S = 600
+"""So long a content that was written is known to be there: far less than it must be old to be swept."""
+RECENT_MAX = 10_000
 AT_ONCE_MAX = 8
 """Payloads written or fetched at the same time."""
 CLAIMED_BYTES_MAX = 64 * 1024 * 1024
@@ -55,6 +60,34 @@ class ClaimCheck(msgspec.Struct, frozen=True):
 
         wanted = sorted(keys)
         return dict(zip(wanted, await asyncio.gather(*map(get, wanted)), strict=True))
+
+
+class Recent:
+    """Pointers to contents that were written a moment ago, by what they are without codecs.
+
+    A write that is repeated writes no content again, nor does a result on its way from an inbox into a turn.
+    """
+
+    def __init__(self) -> None:
+        self._pointers: dict[bytes, tuple[float, Payload]] = {}
+
+    def find(self, digest: bytes) -> Payload | None:
+        """The pointer to it, if there is one."""
+        found = self._pointers.get(digest)
+        return found[1] if found is not None and monotonic() - found[0] < RECENT_S else None
+
+    def add(self, pointers: Mapping[bytes, Payload]) -> None:
+        """Note what is durable by now."""
+        for digest, pointer in pointers.items():
+            self._pointers.pop(digest, None)
+            self._pointers[digest] = monotonic(), pointer
+        while len(self._pointers) > RECENT_MAX:
+            del self._pointers[next(iter(self._pointers))]
+
+
+def digest_of(payload: Payload) -> bytes:
+    """Stands for a payload as it is without codecs."""
+    return hashlib.sha256(repr(payload.metadata).encode() + b"\0" + payload.data).digest()
 
 
 def key_of(data: bytes) -> str:

@@ -24,6 +24,7 @@ class AppData:
         bytes_max = PAYLOAD_BYTES_MAX if claim_check is None else claim_check.bytes_max
         plain = not converters and claim_check is None
         self.converter = JSON if plain else DataConverter(converters, bytes_max=bytes_max)
+        self.claim_check = claim_check
         self._seal = Seal(codecs, claim_check) if codecs or claim_check is not None else None
 
     def sealed(self, store: Store) -> Store:

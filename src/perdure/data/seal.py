@@ -17,7 +17,7 @@ from perdure.core.errors import InvalidOption
 from perdure.core.failure import ENCODED, Failure
 from perdure.core.payload import BLOB, CODECS, UNREADABLE, Payload
 from perdure.core.turn import Turn
-from perdure.data.claims import ClaimCheck, key_of
+from perdure.data.claims import ClaimCheck, Recent, digest_of, key_of
 from perdure.data.codecs import PayloadCodec
 
 T = TypeVar("T")
@@ -50,6 +50,7 @@ class Seal:
         """The codecs in the order in which they are applied. Raises `InvalidOption`."""
         self.codecs = {codec.name: codec for codec in codecs}
         self.claim_check = claim_check
+        self.recent = Recent()
         for codec in codecs:
             if self.codecs[codec.name] is not codec or not codec.name or " " in codec.name:
                 fact, remedy = "is taken, or is no name", "give each codec a name of its own, without spaces"
@@ -62,7 +63,9 @@ class Sealing:
     def __init__(self, seal: Seal) -> None:
         self._codecs = seal.codecs
         self._claim_check = seal.claim_check
+        self._recent = seal.recent
         self._repeated: dict[bytes, Payload] = {}
+        self._pointers: dict[bytes, Payload] = {}
         self.blobs: dict[str, bytes] = {}
 
     def __call__(self, value: T, *, inside: bool = False) -> T:
@@ -76,23 +79,37 @@ class Sealing:
         if payload.metadata is None and len(payload.data) >= REPEATED_BYTES_MIN:
             sealed = self._repeated.get(payload.data)
             if sealed is None:
-                sealed = self._repeated[payload.data] = self._stowed(self._inside(payload))
+                sealed = self._repeated[payload.data] = self._stowed(payload)
             return sealed
-        return self._stowed(self._inside(payload))
+        return self._stowed(payload)
 
     def _stowed(self, payload: Payload) -> Payload:
+        """The payload through the codecs, and outside where it is large."""
         check = self._claim_check
-        if check is None or len(payload.data) <= check.above:
-            return payload
-        key = key_of(payload.data)
-        self.blobs[key] = payload.data
-        return Payload(b"", {**(payload.metadata or {}), BLOB: key, _SIZE: str(len(payload.data))})
+        if check is None or len(payload.data) <= check.above or _is_sealed(payload):
+            return self._inside(payload)
+        digest = digest_of(payload)
+        known = self._recent.find(digest)
+        if known is not None:
+            return known
+        sealed = self._inside(payload)
+        if len(sealed.data) <= check.above:
+            return sealed
+        key = key_of(sealed.data)
+        self.blobs[key] = sealed.data
+        pointer = Payload(b"", {**(sealed.metadata or {}), BLOB: key, _SIZE: str(len(sealed.data))})
+        self._pointers[digest] = pointer
+        return pointer
+
+    def stowed(self) -> None:
+        """The `blobs` are durable."""
+        self._recent.add(self._pointers)
 
     def _inside(self, payload: Payload) -> Payload:
         known = payload.metadata
         if known is not None and UNREADABLE in known:
             return Payload(payload.data, {name: fact for name, fact in known.items() if name != UNREADABLE})
-        if known is not None and (CODECS in known or BLOB in known):
+        if _is_sealed(payload):
             return payload
         facts: dict[str, str] = {} if known is None else known
         data, names = payload.data, ""
@@ -114,6 +131,10 @@ class Sealing:
         if sealed is plain:
             return failure
         return msgspec.structs.replace(failure, message=ENCODED, traceback="", cause=None, details=(), encoded=sealed)
+
+
+def _is_sealed(payload: Payload) -> bool:
+    return payload.metadata is not None and (CODECS in payload.metadata or BLOB in payload.metadata)
 
 
 class Opening:

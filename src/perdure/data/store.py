@@ -178,6 +178,7 @@ class SealedStore:
         sealed = _changed(tuple(written), lambda data, form: _seal_bytes(data, form, sealing))
         if sealing.blobs and self._seal.claim_check is not None:
             await self._seal.claim_check.stow(sealing.blobs)
+            sealing.stowed()
         return sealed
 
     async def _opened(self, read: T, open_all: Callable[[T, Opening], T]) -> T:
