@@ -16,8 +16,10 @@ from perdure.core.errors import (
     UsageError,
     WorkflowCancelled,
     WorkflowFailed,
+    WorkflowIdUsed,
     WorkflowNotFound,
     WorkflowTerminated,
+    WorkflowTimedOut,
 )
 from perdure.core.failure import (
     ActivityError,
@@ -31,6 +33,7 @@ from perdure.core.filter.build import quoted
 from perdure.core.store import RunStatus
 from perdure.description import RunDescription, RunSummary
 from perdure.engine.history import HistoryEvent
+from perdure.engine.starting import IdConflict, IdReuse
 from perdure.handle import Handle
 from perdure.programs.code.definition import Activity, Signal, Workflow
 from perdure.programs.code.options import RetryPolicy
@@ -48,6 +51,8 @@ __all__ = [
     "ExternalWorkflowError",
     "Handle",
     "HistoryEvent",
+    "IdConflict",
+    "IdReuse",
     "ParentClosePolicy",
     "ParkedError",
     "Perdure",
@@ -67,8 +72,10 @@ __all__ = [
     "Workflow",
     "WorkflowCancelled",
     "WorkflowFailed",
+    "WorkflowIdUsed",
     "WorkflowNotFound",
     "WorkflowTerminated",
+    "WorkflowTimedOut",
     "activity",
     "quoted",
     "workflow",

@@ -2,24 +2,21 @@
 
 import asyncio
 import os
-import signal
+import signal as signals
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager, suppress
-from typing import Any, Literal, ParamSpec, TypeVar, TypeVarTuple, Unpack, cast, overload
+from contextlib import asynccontextmanager
+from typing import Any, Literal, ParamSpec, TypeVar, TypeVarTuple, Unpack, overload
+
+from msgspec.structs import replace
 
 from perdure.blocking import BlockingPerdure
 from perdure.core.errors import (
-    AlreadyRunning,
     BlockingCallInLoop,
     EngineStopped,
     InvalidOption,
-    RunClosed,
-    RunParked,
-    UnknownWorkflow,
-    WorkflowNotFound,
 )
 from perdure.core.ids import RunId, WorkflowId, checked_id
-from perdure.core.message import Query, Started
+from perdure.core.message import Query, Signaled, Started
 from perdure.core.payload import Converter, Payload
 from perdure.core.store import RunStatus
 from perdure.data import ClaimCheck, PayloadCodec
@@ -27,14 +24,17 @@ from perdure.data.options import AppData
 from perdure.description import RunSummary, summarize
 from perdure.engine.clock import Clock, SystemClock
 from perdure.engine.engine import Engine
+from perdure.engine.starting import IdConflict
 from perdure.handle import Handle
+from perdure.joining import run_to_result
 from perdure.listing import check_group, filter_of
-from perdure.programs.code.classes import WorkflowDecorator, refuse_class, workflow_of
-from perdure.programs.code.definition import Activity, ActivityDecorator, Workflow
+from perdure.programs.code.classes import WorkflowDecorator, workflow_of
+from perdure.programs.code.definition import Activity, ActivityDecorator, Signal, Workflow
 from perdure.programs.code.options import ActivityKeywords, Duration, checked_positive, duration_ms
 from perdure.programs.code.program import CodeProgram
 from perdure.runtime import AnyRuntime, Runtime
 from perdure.schedules import Schedules
+from perdure.starting import StartContext, StartKeywords, Target, checked_start, defined, target_of
 from perdure.stores import store_for
 from perdure.worker.activities import ActivityLimits
 from perdure.worker.processes import check_importable, in_child
@@ -46,8 +46,6 @@ R = TypeVar("R")
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 LIST_MAX = 1_000
-PARKED_LOOK_S = 1.0
-"""So often `app.run` looks whether its run is parked."""
 
 
 class Perdure:
@@ -217,51 +215,9 @@ class Perdure:
 
         async def main() -> R:
             async with self:
-                handle = await self._start_or_join(workflow, args, id)
-                return await self._result_unless_parked(handle)
+                return await run_to_result(self, workflow, args, id)
 
         return asyncio.run(main())
-
-    async def _start_or_join(
-        self, workflow: Callable[..., Coroutine[Any, Any, R]], args: tuple[Any, ...], id: str | None
-    ) -> Handle[R]:
-        if id is None:
-            return await self.start(workflow, *args)
-        name = self._defined(workflow).name
-        try:
-            return await self._join(workflow, name, id)
-        except WorkflowNotFound:
-            pass
-        try:
-            # Request ids belong to their workflow id; the name keeps two workflows apart that are run under one id.
-            return await self.start(workflow, *args, id=id, request_id=f"app.run/{name:.900}")
-        except AlreadyRunning:
-            # Another process may have started it since the first look.
-            return await self._join(workflow, name, id)
-
-    async def _join(self, workflow: Callable[..., Coroutine[Any, Any, R]], name: str, id: str) -> Handle[R]:
-        record = await self.call(lambda engine: engine.find(WorkflowId(checked_id("workflow id", id))))
-        if record.workflow_type != name:
-            if record.status is RunStatus.RUNNING:
-                raise AlreadyRunning(workflow_id=id, run_id=record.run_id)
-            raise WorkflowNotFound(workflow_id=id)
-        handle = self.handle(id, workflow, run_id=record.run_id)
-        if record.parked is not None:
-            with suppress(RunClosed):
-                await handle.resume()
-        return handle
-
-    async def _result_unless_parked(self, handle: Handle[R]) -> R:
-        waiting = asyncio.ensure_future(handle.result())
-        try:
-            while not (await asyncio.wait({waiting}, timeout=PARKED_LOOK_S))[0]:
-                run = summarize(await self.call(lambda engine: engine.find(handle.workflow_id, handle.run_id)))
-                # Nobody else may ever resume it: a script that waited on would hang without a word.
-                if run.parked is not None:
-                    raise RunParked(workflow_id=run.workflow_id, reason=run.parked)
-            return await waiting
-        finally:
-            waiting.cancel()
 
     def blocking(self, *, work: bool = True) -> BlockingPerdure:
         """The same app with verbs that block, for code without a loop: `with app.blocking() as client:`.
@@ -278,7 +234,7 @@ class Perdure:
         async def main() -> None:
             loop = asyncio.get_running_loop()
             stop = asyncio.Event()
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in (signals.SIGTERM, signals.SIGINT):
                 loop.add_signal_handler(number, stop.set)
             async with self:
                 await stop.wait()
@@ -288,58 +244,63 @@ class Perdure:
     # Verbs
 
     async def start(
-        self,
-        workflow: Callable[[*Ts], Coroutine[Any, Any, R]],
-        *args: *Ts,
-        id: str | None = None,
-        queue: str | None = None,
-        request_id: str | None = None,
+        self, workflow: Callable[[*Ts], Coroutine[Any, Any, R]], *args: *Ts, **options: Unpack[StartKeywords]
     ) -> Handle[R]:
         """Start a run; it is durable when this returns. With a request id, starting again gives the same run.
 
-        Raises `AlreadyRunning` if the id has an open run, `InvalidArguments` or `UnserializableValue` before anything
-        is stored.
+        Raises `AlreadyRunning` if the id has an open run, `WorkflowIdUsed` if its closed one stands in the way,
+        `InvalidArguments` or `UnserializableValue` before anything is stored.
         """
-        definition = self._defined(workflow)
-        if queue is None:
-            # One of another app, say: its run would wait for ever.
-            self._registry.known_program(definition.name)
         return await self._start(
-            definition.name, definition.bind_checked(args, {}), definition.decode_result, id, queue, request_id
+            target_of(self._registry, self.converter, workflow, args, options.get("queue")), options
         )
 
-    async def start_by_name(
-        self, name: str, *args: Any, id: str | None = None, queue: str | None = None, request_id: str | None = None
-    ) -> Handle[Any]:
+    async def start_by_name(self, name: str, *args: Any, **options: Unpack[StartKeywords]) -> Handle[Any]:
         """Start a run of a workflow known by its name; one that only other workers know needs their `queue`."""
-        program = self._registry.program(name)
-        if program is None and queue is None:
-            self._registry.known_program(name)
-        if isinstance(program, CodeProgram):
-            definition = program.definition
-            return await self._start(
-                name, definition.bind_checked(args, {}), definition.decode_result, id, queue, request_id
-            )
-        payloads = self.converter.to_payloads(args, what=f"argument of workflow {name!r}")
-        decode = self.converter.from_payload
-        return await self._start(checked_id("workflow name", name), payloads, decode, id, queue, request_id)
+        return await self._start(target_of(self._registry, self.converter, name, args, options.get("queue")), options)
 
-    async def _start(
+    @overload
+    async def signal_with_start(
         self,
-        name: str,
-        args: tuple[Payload, ...],
-        decode: Callable[[Payload], R],
-        id: str | None,
-        queue: str | None,
-        request_id: str | None,
-    ) -> Handle[R]:
-        workflow_id = WorkflowId(self.new_id() if id is None else checked_id("workflow id", id))
-        queue = self.queue if queue is None else checked_id("queue", queue)
-        if request_id is not None:
-            checked_id("request id", request_id)
-        started = Started(name, workflow_id, queue, args)
-        run_id = await self.call(lambda engine: engine.start(started, request_id))
-        return Handle(self, workflow_id, run_id, decode, known=True)
+        signal: Signal[T],
+        value: T,
+        workflow: Callable[[*Ts], Coroutine[Any, Any, R]],
+        *args: *Ts,
+        **options: Unpack[StartKeywords],
+    ) -> Handle[R]: ...
+    @overload
+    async def signal_with_start(
+        self,
+        signal: str,
+        value: Any,
+        workflow: Callable[[*Ts], Coroutine[Any, Any, R]],
+        *args: *Ts,
+        **options: Unpack[StartKeywords],
+    ) -> Handle[R]: ...
+    async def signal_with_start(
+        self, signal: Signal[Any] | str, value: Any, workflow: Any, *args: Any, **options: Unpack[StartKeywords]
+    ) -> Handle[Any]:
+        """Signal the open run of the workflow id, or start one with the signal: in one step, so that none is lost.
+
+        With a request id, repeating the call starts nothing more and signals once.
+        """
+        name = checked_id("signal name", signal.name if isinstance(signal, Signal) else signal)
+        request_id = options.get("request_id") or self.new_id()
+        payload = self.converter.to_payload(value, what=f"signal {name!r}")
+        told = Signaled(name, payload, checked_id("request id", request_id))
+        target = target_of(self._registry, self.converter, workflow, args, options.get("queue"))
+        return await self._start(target, options, told)
+
+    async def _start(self, target: Target, keywords: StartKeywords, told: Signaled | None = None) -> Handle[Any]:
+        context = StartContext(self.converter, self.queue, self.new_id, self.clock.now_ms())
+        start = checked_start(context, **keywords)
+        policy = start.policy
+        if told is not None:
+            conflict = policy.conflict if "id_conflict" in keywords else IdConflict.USE_EXISTING
+            policy = replace(policy, told=told, conflict=conflict)
+        started = Started(target.name, start.workflow_id, start.queue, target.args, options=start.options)
+        run_id = await self.call(lambda engine: engine.start(started, start.request_id, policy=policy))
+        return Handle(self, start.workflow_id, run_id, target.decode, known=True)
 
     @overload
     def handle(
@@ -351,7 +312,7 @@ class Perdure:
         """A handle on a workflow that exists: on the run named, else on its open or last one."""
         decode: Callable[[Payload], Any] = self.converter.from_payload
         if workflow is not None:
-            decode = self._defined(workflow).decode_result
+            decode = defined(self._registry, workflow).decode_result
         workflow_id = WorkflowId(checked_id("workflow id", id))
         return Handle(self, workflow_id, None if run_id is None else RunId(checked_id("run id", run_id)), decode)
 
@@ -423,19 +384,12 @@ class Perdure:
         """Ask a run whose workflow is registered here."""
 
         async def ask(engine: Engine) -> Payload:
-            record = await engine.find(workflow_id, run_id)
+            record = await engine.current(workflow_id, run_id)
             return await engine.query(
                 workflow_id, record.run_id, query, self._registry.known_program(record.workflow_type)
             )
 
         return await self.call(ask)
-
-    def _defined(self, workflow: Callable[..., Any]) -> "Workflow[..., Any]":
-        if isinstance(workflow, Workflow):
-            return cast("Workflow[..., Any]", workflow)
-        refuse_class(workflow)
-        known = ", ".join(sorted(self._registry.workflow_types)) or "none"
-        raise UnknownWorkflow(name=getattr(workflow, "__name__", repr(workflow)), known=known)
 
 
 def _refuse_in_loop(name: str, instead: str) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, TypeVarTuple, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, TypeVarTuple, Unpack, overload
 
 from perdure.core.errors import EngineStopped
 from perdure.core.store import RunStatus
@@ -12,6 +12,7 @@ from perdure.description import RunDescription, RunSummary
 from perdure.engine.history import HistoryEvent
 from perdure.handle import Handle
 from perdure.programs.code.definition import Signal
+from perdure.starting import StartKeywords
 
 if TYPE_CHECKING:
     from perdure.app import Perdure
@@ -70,24 +71,39 @@ class BlockingPerdure:
             raise
 
     def start(
-        self,
-        workflow: Callable[[*Ts], Coroutine[Any, Any, R]],
-        *args: *Ts,
-        id: str | None = None,
-        queue: str | None = None,
-        request_id: str | None = None,
+        self, workflow: Callable[[*Ts], Coroutine[Any, Any, R]], *args: *Ts, **options: Unpack[StartKeywords]
     ) -> "BlockingHandle[R]":
         """As `Perdure.start`."""
-        return BlockingHandle(
-            self, self.wait(self._app.start(workflow, *args, id=id, queue=queue, request_id=request_id))
-        )
+        return BlockingHandle(self, self.wait(self._app.start(workflow, *args, **options)))
 
-    def start_by_name(
-        self, name: str, *args: Any, id: str | None = None, queue: str | None = None, request_id: str | None = None
-    ) -> "BlockingHandle[Any]":
+    def start_by_name(self, name: str, *args: Any, **options: Unpack[StartKeywords]) -> "BlockingHandle[Any]":
         """As `Perdure.start_by_name`."""
-        started = self._app.start_by_name(name, *args, id=id, queue=queue, request_id=request_id)
-        return BlockingHandle(self, self.wait(started))
+        return BlockingHandle(self, self.wait(self._app.start_by_name(name, *args, **options)))
+
+    @overload
+    def signal_with_start(
+        self,
+        signal: Signal[T],
+        value: T,
+        workflow: Callable[[*Ts], Coroutine[Any, Any, R]],
+        *args: *Ts,
+        **options: Unpack[StartKeywords],
+    ) -> "BlockingHandle[R]": ...
+    @overload
+    def signal_with_start(
+        self,
+        signal: str,
+        value: Any,
+        workflow: Callable[[*Ts], Coroutine[Any, Any, R]],
+        *args: *Ts,
+        **options: Unpack[StartKeywords],
+    ) -> "BlockingHandle[R]": ...
+    def signal_with_start(
+        self, signal: Signal[Any] | str, value: Any, workflow: Any, *args: Any, **options: Unpack[StartKeywords]
+    ) -> "BlockingHandle[Any]":
+        """As `Perdure.signal_with_start`."""
+        name = signal if isinstance(signal, str) else signal.name
+        return BlockingHandle(self, self.wait(self._app.signal_with_start(name, value, workflow, *args, **options)))
 
     @overload
     def handle(

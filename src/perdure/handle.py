@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from perdure.core.errors import WorkflowCancelled, WorkflowFailed, WorkflowTerminated
+from perdure.core.errors import WorkflowCancelled, WorkflowFailed, WorkflowTerminated, WorkflowTimedOut
 from perdure.core.failure import Failure, to_exception
 from perdure.core.ids import RunId, WorkflowId, checked_id
 from perdure.core.message import Cancelled, Completed, Continued, Failed, Outcome, Query, Signaled, Terminated
 from perdure.core.payload import Payload
+from perdure.core.policy import TimeoutKind
 from perdure.description import RunDescription, describe, moment
 from perdure.engine.history import HistoryEvent, flatten
 from perdure.programs.code.definition import Signal
@@ -25,7 +26,8 @@ def result_of(workflow_id: str, outcome: Outcome, decode: Callable[[Payload], R]
         case Completed(result):
             return decode(result)
         case Failed(failure):
-            raise _failed(WorkflowFailed, workflow_id, failure)
+            late = failure.timeout in (TimeoutKind.RUN, TimeoutKind.EXECUTION)
+            raise _failed(WorkflowTimedOut if late else WorkflowFailed, workflow_id, failure)
         case Cancelled(failure):
             raise _failed(WorkflowCancelled, workflow_id, failure)
         case Terminated(reason):

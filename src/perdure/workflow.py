@@ -17,6 +17,7 @@ from perdure.programs.code.api import (
     uuid4,
 )
 from perdure.programs.code.calls import ChildHandle
+from perdure.programs.code.chain_api import continue_as_new, last_failure, last_result
 from perdure.programs.code.channel import Channel
 from perdure.programs.code.decorators import (
     all_handlers_finished,
@@ -47,6 +48,7 @@ __all__ = [
     "all_handlers_finished",
     "cancellation_requested",
     "channel",
+    "continue_as_new",
     "current_update_id",
     "deprecate_patch",
     "execute_activity",
@@ -54,6 +56,8 @@ __all__ = [
     "in_workflow",
     "info",
     "init",
+    "last_failure",
+    "last_result",
     "logger",
     "now",
     "patched",

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from perdure.core import errors
+from perdure.testing.kit import errors as kit_errors
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/reference/errors.md"
 SECTION = re.compile(r"^### (?P<code>PDR\d{4})\n\n`(?P<name>\w+)`: (?P<text>.+?)(?=^#|\Z)", re.MULTILINE | re.DOTALL)
@@ -21,7 +22,8 @@ def subclasses(root: type[errors.PerdureError]) -> Iterator[type[errors.PerdureE
 
 def coded() -> list[tuple[str, str]]:
     """Code and name of every error class of the module that has a code of its own."""
-    own = [each for each in dict.fromkeys(subclasses(errors.PerdureError)) if each.__module__ == errors.__name__]
+    modules = (errors.__name__, kit_errors.__name__)
+    own = [each for each in dict.fromkeys(subclasses(errors.PerdureError)) if each.__module__ in modules]
     return sorted((each.code, each.__name__) for each in own if "code" in vars(each))
 
 

@@ -13,6 +13,7 @@ import msgspec
 
 from perdure.core.failure import Failure
 from perdure.core.ids import WorkflowId
+from perdure.core.message import StartOptions
 from perdure.core.payload import Payload
 from perdure.engine.recorded import RecordedHistory, recorded_history
 from perdure.programs.code.program import CodeProgram
@@ -38,6 +39,11 @@ async def _signals(place: Yard) -> None:
         await place.signal(MAIN, "note", number, f"after-{number}")
     await asyncio.sleep(2)
     await place.signal(MAIN, "approve", True, "approval")
+
+
+async def _notes(place: Yard) -> None:
+    for number in (1, 2):
+        await place.signal(MAIN, "note", number, f"note-{number}")
 
 
 async def _cancel(place: Yard) -> None:
@@ -72,8 +78,13 @@ SCRIPTS: dict[str, tuple[str, tuple[Any, ...], Script]] = {
     "stubborn_run": ("stubborn_run", (), _cancel),
     "terminated": ("terminated", (), _terminate),
     "parked": ("parked", (), _resume),
+    "going_on": ("going_on", (1,), _notes),
 }
 """By file: the workflow, its arguments, and what happens to it from outside."""
+
+
+OPTIONS = {"timed_out": StartOptions(run_ms=60_000)}
+"""What some are started with."""
 
 
 def _register(place: Yard) -> None:
@@ -93,7 +104,7 @@ async def _recorded(name: str) -> RecordedHistory:
     workflows.tries.clear()
     async with yard() as place:
         _register(place)
-        run_id = await place.start(WORKFLOWS[workflow], *args, id=MAIN)
+        run_id = await place.start(WORKFLOWS[workflow], *args, id=MAIN, options=OPTIONS.get(name))
         if script is _cancel_at_once:
             await script(place)
         await place.process("worker")

@@ -371,3 +371,23 @@ async def local_activities() -> list[Any]:
     later = RetryPolicy(initial_interval="30s")
     found += await asyncio.gather(flaky.options(retry=later).local(1), nap(5))
     return [*found, await echo("last")]
+
+
+@_recorded
+async def going_on(left: int) -> list[int]:
+    """Goes on as a new run, with signals that were not received."""
+    notes = workflow.channel("note", int)
+    found = [await notes.receive()]
+    await nap(10)
+    if left:
+        try:
+            workflow.continue_as_new(left - 1)
+        finally:
+            await echo("clean")
+    return [*found, workflow.info().attempt]
+
+
+@_recorded
+async def timed_out() -> None:
+    """Closed by its deadline, in the middle."""
+    await asyncio.gather(nap(10), asyncio.sleep(3_600))

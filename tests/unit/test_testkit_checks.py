@@ -7,8 +7,9 @@ import urllib.request
 import pytest
 
 from perdure import Perdure, WorkflowFailed
-from perdure.core.errors import InvalidOption, NetworkRefused, NonDeterminism, NotIdempotent
+from perdure.core.errors import InvalidOption, NonDeterminism
 from perdure.testing import TestEnvironment
+from perdure.testing.kit.errors import NetworkRefused, NotIdempotent
 from tests.unit.kit_shop import app, charge, counts, month, three_charges
 
 shop = Perdure("memory://")

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from perdure import ActivityError, Perdure, WorkflowFailed, workflow
-from perdure.core.errors import InvalidArguments, InvalidOption, Standstill, UnfitMock, UnmockedActivity
+from perdure.core.errors import InvalidArguments, InvalidOption
 from perdure.testing import ANY, TestEnvironment, matching
+from perdure.testing.kit.errors import Standstill, UnfitMock, UnmockedActivity
 from tests.unit.kit_shop import (
     app,
     brewing,

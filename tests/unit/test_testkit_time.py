@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from perdure import ActivityTimeout, Perdure, RunStatus, WorkflowFailed, WorkflowNotFound
-from perdure.core.errors import AlreadyRunning, EngineStopped, InvalidOption, Standstill
+from perdure.core.errors import AlreadyRunning, EngineStopped, InvalidOption
 from perdure.testing import TestEnvironment
+from perdure.testing.kit.errors import Standstill
 from tests.unit.kit_shop import (
     APPROVE,
     app,

@@ -7,10 +7,12 @@ from contextlib import asynccontextmanager
 from random import Random
 from typing import Any, TypeVar
 
+import msgspec
+
 from perdure.core.command import RunActivity
 from perdure.core.errors import StoreUnavailable
 from perdure.core.ids import RunId, WorkerId, WorkflowId
-from perdure.core.message import ActivityClosed, Completed, Outcome, Query, Signaled, Started
+from perdure.core.message import ActivityClosed, Completed, Outcome, Query, Signaled, Started, StartOptions
 from perdure.core.payload import from_payload, to_payload, to_payloads
 from perdure.core.store import Claimed, Store
 from perdure.core.turn import Turn
@@ -158,9 +160,11 @@ class Yard:
 
     # Clients of no process
 
-    async def start(self, workflow: "Workflow[..., Any]", *args: Any, id: str = "w") -> RunId:
+    async def start(
+        self, workflow: "Workflow[..., Any]", *args: Any, id: str = "w", options: StartOptions | None = None
+    ) -> RunId:
         """Start a run by way of the store."""
-        return await self.client.start(started(workflow, *args, id=id))
+        return await self.client.start(msgspec.structs.replace(started(workflow, *args, id=id), options=options))
 
     async def result(self, run_id: RunId, *, within_s: float = 600) -> Any:
         """The result of a run that completes."""

@@ -8,12 +8,14 @@ from msgspec.structs import replace
 from perdure.core.attributes import Attribute
 from perdure.core.command import NextRun
 from perdure.core.failure import Failure
-from perdure.core.ids import RunId, uuid7
+from perdure.core.ids import RunId, uuid7_after
 from perdure.core.message import Chain, Message, OpenChild, Started, StartOptions
 from perdure.core.payload import Payload
 from perdure.core.policy import RetryPolicy, TimeoutKind, delay_ms
 
 NO_OPTIONS = StartOptions()
+REQUESTS_MAX = 500
+"""So many of the last request ids are remembered from run to run."""
 
 
 def deadline(started: Started) -> tuple[int, TimeoutKind] | None:
@@ -73,14 +75,21 @@ def next_run(
         children=tuple(children),
     )
     return NextRun(
-        run_id=RunId(uuid7(at_ms, Random(f"{run_id}/next"))),
+        run_id=RunId(uuid7_after(run_id, at_ms, Random(f"{run_id}/next"))),
         started=replace(started, options=replace(options, chain=chain)),
         starts_at_ms=starts_at_ms,
         carried=tuple(carried),
     )
 
 
-def inheriting(next: NextRun, memo: dict[str, Payload] | None, attributes: Sequence[Attribute]) -> NextRun:
-    """The same with the memo and the search attributes that the run before has now."""
-    options = replace(next.started.options or NO_OPTIONS, memo=memo, attributes=tuple(attributes))
+def inheriting(
+    next: NextRun, memo: dict[str, Payload] | None, attributes: Sequence[Attribute], requests: Sequence[str]
+) -> NextRun:
+    """The same with the memo and the search attributes that the run before has now, and the requests that it took."""
+    options = next.started.options or NO_OPTIONS
+    assert options.chain is not None, "a run that goes on knows its chain"
+    carried = {message.id for message in next.carried}
+    kept = [request for request in requests if request not in carried][-REQUESTS_MAX:]
+    chain = replace(options.chain, requests=tuple(kept))
+    options = replace(options, chain=chain, memo=memo, attributes=tuple(attributes))
     return replace(next, started=replace(next.started, options=options))

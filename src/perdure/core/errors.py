@@ -10,18 +10,16 @@ PerdureError
 │   ├── InvalidSchedule
 │   └── EngineStopped
 ├── RunError                    what was asked does not fit the state of the run
-│   ├── WorkflowNotFound  AlreadyRunning  RunClosed  RunParked  StillRunning  UnknownQuery  QueryFailed
+│   ├── WorkflowNotFound  AlreadyRunning  WorkflowIdUsed  RunClosed  RunParked  StillRunning  UnknownQuery  QueryFailed
 │   ├── UnknownUpdate  UpdateRejected  UpdateFailed  UpdateUnanswered
 │   ├── ScheduleExists  ScheduleNotFound
-│   └── WorkflowFailed → WorkflowCancelled, WorkflowTerminated      what `result()` raises
+│   └── WorkflowFailed → WorkflowCancelled, WorkflowTerminated, WorkflowTimedOut      what `result()` raises
 ├── ParkedError                 the run cannot go on; mend the cause, then resume or terminate it
 │   ├── NonDeterminism  UnregisteredActivity  VersionUnsupported
 │   └── UndecodablePayload → UnreadablePayload
-├── StoreError                  the store; nothing that was acknowledged is lost
-│   ├── StoreUnavailable  StoreFull  StoreReadOnly  FilterTooSlow     try again when its cause is gone
-│   └── StoreCorrupt  ForeignStore  SchemaTooNew              an operator is needed
-└── TestError                   the test kit: what a test found, or what is wrong with the test
-    └── Standstill  UnfitMock  UnmockedActivity  NotIdempotent  NetworkRefused
+└── StoreError                  the store; nothing that was acknowledged is lost
+    ├── StoreUnavailable  StoreFull  StoreReadOnly  FilterTooSlow     try again when its cause is gone
+    └── StoreCorrupt  ForeignStore  SchemaTooNew              an operator is needed
 """
 
 from typing import TYPE_CHECKING
@@ -205,6 +203,13 @@ class AlreadyRunning(RunError):
     )
 
 
+class WorkflowIdUsed(RunError):
+    """The id reuse policy refuses a workflow id whose last run is closed."""
+
+    code = "PDR2011"
+    template = "workflow id {workflow_id!r} was used by a run that is {status}, and the policy is {policy}; choose another id or another policy"
+
+
 class RunClosed(RunError):
     """The run is closed: closed is closed."""
 
@@ -246,6 +251,13 @@ class WorkflowTerminated(WorkflowFailed):
 
     code = "PDR2008"
     template = "workflow {workflow_id!r} was terminated: {reason}"
+
+
+class WorkflowTimedOut(WorkflowFailed):
+    """The workflow, or its run, took longer than it was given."""
+
+    code = "PDR2012"
+    template = "workflow {workflow_id!r} timed out: {reason}"
 
 
 class RunParked(RunError):
@@ -316,10 +328,7 @@ class NonDeterminism(ParkedError):
     """The code asked for something else than what is recorded."""
 
     code = "PDR3001"
-    template = (
-        "turn {turn} of run {run_id}: history has {recorded}, the code asked for {asked}{where}; "
-        "restore the old code for this run, then `perdure workflow resume`, or terminate it"
-    )
+    template = "turn {turn} of run {run_id}: history has {recorded}, the code asked for {asked}{where}; restore the old code for this run, then `perdure workflow resume`, or terminate it"
 
 
 class UndecodablePayload(ParkedError):
@@ -375,6 +384,13 @@ class StoreReadOnly(StoreError):
     template = "the store {store} cannot be written: {reason}; grant write access to the file and its directory"
 
 
+class FilterTooSlow(StoreError):
+    """A list or a count took too long and was given up, so that others are not kept waiting."""
+
+    code = "PDR4040"
+    template = "the store {store} did not answer a filter within {limit_s:g} seconds; name a workflow id, a status or a search attribute in it, so that an index is used"
+
+
 class StoreCorrupt(StoreError):
     """The database file is damaged."""
 
@@ -394,53 +410,3 @@ class SchemaTooNew(StoreError):
 
     code = "PDR4006"
     template = "the store {store} has schema {found}, this Perdure knows up to {known}; upgrade perdure"
-
-
-class TestError(PerdureError):
-    """What the test kit found, or what is wrong with the test."""
-
-    __test__ = False
-
-
-class Standstill(TestError):
-    """The test waits for what nothing can bring about."""
-
-    code = "PDR6001"
-    template = "{reason}, so what the test waits for cannot come:\n{runs}\nsend, mock or cancel what they wait for; what comes later is planned with env.at(...)"
-
-
-class UnfitMock(TestError):
-    """A mock that does not fit the signature of what it stands for, or has no answer for a call."""
-
-    code = "PDR6002"
-    template = "the mock of {kind} {name!r} {fact}; {remedy}"
-
-
-class UnmockedActivity(TestError):
-    """An activity without a mock was called where all must have one."""
-
-    code = "PDR6003"
-    template = (
-        "activity {name!r} was called and is not mocked; mock it with env.mock(...), or leave out unmocked='refuse'"
-    )
-
-
-class NotIdempotent(TestError):
-    """An activity that was run twice ended differently."""
-
-    code = "PDR6004"
-    template = "activity {name!r} was run twice and ended differently: first {first}, then {second}; let a second try find what the first one did"
-
-
-class NetworkRefused(TestError):
-    """Code reached for the network in a test that keeps it out."""
-
-    code = "PDR6005"
-    template = "{what} is refused in this test; mock what needs it, or allow it with network=(...)"
-
-
-class FilterTooSlow(StoreError):
-    """A list or a count took too long and was given up, so that others are not kept waiting."""
-
-    code = "PDR4040"
-    template = "the store {store} did not answer a filter within {limit_s:g} seconds; name a workflow id, a status or a search attribute in it, so that an index is used"

@@ -42,3 +42,13 @@ def uuid7(at_ms: int, random: Random) -> str:
     number = (at_ms & 0xFFFF_FFFF_FFFF) << 80 | 7 << 76 | (drawn >> 62) << 64 | 2 << 62 | drawn & (1 << 62) - 1
     digits = f"{number:032x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def uuid7_after(before: str, at_ms: int, random: Random) -> str:
+    """A UUIDv7 for the moment `at_ms` that sorts after the UUIDv7 `before`."""
+    try:
+        earliest_ms = int(before[:8] + before[9:13], 16) + 1
+    except ValueError:
+        # Ids of tests are no UUIDs.
+        earliest_ms = 0
+    return uuid7(max(at_ms, earliest_ms), random)

@@ -86,6 +86,8 @@ class Chain(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Of the run before, if it failed."""
     children: tuple[OpenChild, ...] = ()
     """Those that the run before handed over, under the call ids that they had there."""
+    requests: tuple[str, ...] = ()
+    """Ids of the last messages that the runs before took: one that is sent again counts once, whoever takes it."""
 
 
 class StartOptions(msgspec.Struct, frozen=True, array_like=True, gc=False):

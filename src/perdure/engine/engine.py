@@ -12,7 +12,7 @@ import msgspec
 
 from perdure.core import codec
 from perdure.core.command import RunActivity, StartChild, StartTimer
-from perdure.core.errors import AlreadyRunning, RunClosed, UndecodablePayload, WorkflowNotFound
+from perdure.core.errors import RunClosed, UndecodablePayload, WorkflowNotFound
 from perdure.core.failure import Failure
 from perdure.core.filter.tree import Filter
 from perdure.core.ids import RunId, WorkflowId
@@ -35,6 +35,7 @@ from perdure.engine.clock import Clock
 from perdure.engine.closings import Closings
 from perdure.engine.commit import outcome_of, to_commit
 from perdure.engine.live import LiveRun, OpenCalls
+from perdure.engine.starting import AT_ONCE, Starter, StartPolicy, new_run
 
 logger = logging.getLogger("perdure.engine")
 
@@ -98,32 +99,27 @@ class Engine:
         self.closings = Closings(store, self._held_here)
         self.local: Local | None = None
         self._clock = clock
+        self._starter = Starter(store, clock, self.terminate)
 
     def _held_here(self, run_id: RunId) -> bool:
         return self.local is not None and self.local.holds(run_id)
 
     # Starting
 
-    async def start(self, started: Started, request_id: str | None = None) -> RunId:
-        """Start a run durably. Raises `AlreadyRunning`; a repetition of the same request id gets the same run."""
-        run_id = self._clock.new_run_id()
-        run = NewRun(
-            run_id=run_id,
-            workflow_id=started.workflow_id,
-            workflow_type=started.workflow_type,
-            queue=started.queue,
-            created_at_ms=self._clock.now_ms(),
-            request_id=request_id or run_id,
-            start=codec.messages.encode(started),
-        )
-        if self.local is not None and self.local.can_start(run) and await self.local.start_run(run, started):
-            return run_id
-        (created,) = await self.store.create([run])
-        if not created.fresh and not created.same_request:
-            raise AlreadyRunning(workflow_id=started.workflow_id, run_id=created.run_id)
-        if self.local is not None:
-            self.local.look()
-        return created.run_id
+    async def start(self, started: Started, request_id: str | None = None, *, policy: StartPolicy = AT_ONCE) -> RunId:
+        """Start a run durably; a repetition of the same request id gets the same run.
+
+        Raises `AlreadyRunning` or `WorkflowIdUsed`.
+        """
+        local = self.local
+        if local is not None and started.options is None and policy is AT_ONCE:
+            run = new_run(started, request_id, policy, self._clock.new_run_id(), self._clock.now_ms())
+            if local.can_start(run) and await local.start_run(run, started):
+                return run.run_id
+        run_id = await self._starter.create(started, request_id, policy)
+        if local is not None:
+            local.look()
+        return run_id
 
     # Finding
 
@@ -135,6 +131,17 @@ class Engine:
             record = next(iter(await self.store.read_runs([run_id])), None)
         if record is None or record.workflow_id != workflow_id:
             raise WorkflowNotFound(workflow_id=workflow_id)
+        return record
+
+    async def current(self, workflow_id: WorkflowId, run_id: RunId | None = None) -> RunRecord:
+        """As `find`, but where other runs went on for the one named, the last of them."""
+        record = await self.find(workflow_id, run_id)
+        if record.successor is not None:
+            last = await self.find(workflow_id)
+            # Later ones of other starts may have the workflow id by now.
+            while last.first_run_id != record.first_run_id and record.successor is not None:
+                record = await self.find(workflow_id, record.successor)
+            return last if last.first_run_id == record.first_run_id else record
         return record
 
     async def list_runs(self, where: Filter, limit: int, before: RunId | None = None) -> Sequence[RunRecord]:
@@ -206,7 +213,7 @@ class Engine:
     async def _tell(self, workflow_id: WorkflowId, run_id: RunId | None, message: Message, *, unparks: bool) -> None:
         data = codec.messages.encode(message)
         while True:
-            record = await self.find(workflow_id, run_id)
+            record = await self.current(workflow_id, run_id)
             if record.status is not RunStatus.RUNNING:
                 raise RunClosed(workflow_id=workflow_id, status=record.status.value)
             delivery = Delivery(record.run_id, message.id, data, self._clock.now_ms(), unparks, follows=not unparks)
@@ -220,7 +227,7 @@ class Engine:
     async def terminate(self, workflow_id: WorkflowId, run_id: RunId | None, reason: str) -> None:
         """Close a run at once, without running its code. Raises `RunClosed` if it is closed."""
         while True:
-            record = await self.find(workflow_id, run_id)
+            record = await self.current(workflow_id, run_id)
             if record.status is not RunStatus.RUNNING:
                 raise RunClosed(workflow_id=workflow_id, status=record.status.value)
             live = await self._folded(record)

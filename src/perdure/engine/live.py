@@ -58,9 +58,12 @@ from perdure.core.note import Progress, RunNote
 from perdure.core.payload import Payload
 from perdure.core.program import OpenTurn, ProgramRun
 from perdure.core.turn import TURN_BYTES_MAX, Turn
+from perdure.programs.schedule.cron import next_after
 
 INPUT_BYTES_MAX = TURN_BYTES_MAX // 2
 """What a turn takes in at most, of many messages; the rest waits for the next one: answers must never park a run."""
+CHILD_STARTED = ChildStarted(0).id[0]
+"""How the ids of such messages begin; all others that are remembered carry their sender's request id."""
 INPUTS_SURE = 4
 """So few messages are not looked at: each is about a payload."""
 
@@ -108,7 +111,7 @@ class OpenCalls:
     def __init__(self) -> None:
         self.started: Started | None = None
         self.calls: dict[int, OpenCall] = {}
-        self.requests: set[str] = set()
+        self.requests: dict[str, None] = {}
         """Ids of the messages that carry their sender's request id."""
         self.closing: Closing | None = None
         self.note: RunNote | None = None
@@ -148,13 +151,13 @@ class OpenCalls:
             return
         match message:
             case ChildStarted():
-                self.requests.add(message.id)
+                self.requests[message.id] = None
                 if message.refusal is not None:
                     self.calls.pop(message.call_id, None)
             case Signaled() | CancelRequested() | UpdateRequested():
-                self.requests.add(message.id)
+                self.requests[message.id] = None
             case Resumed() | PauseRequested():
-                self.requests.add(message.id)
+                self.requests[message.id] = None
                 self.paused = isinstance(message, PauseRequested)
             case Started():
                 self._start(message)
@@ -169,6 +172,7 @@ class OpenCalls:
             self.attributes = {each.name: each for each in options.attributes}
             if options.chain is not None:
                 self.children_calls_max = options.chain.calls_count
+                self.requests.update(dict.fromkeys(options.chain.requests))
                 for each in options.chain.children:
                     # Whoever hands a child over has let it outlive its parent.
                     self.calls[each.call_id] = StartChild(
@@ -266,6 +270,9 @@ class LiveRun:
         # What comes together with the start cannot know yet of the children that the start hands over.
         handed_over = _handed_over(messages) if self.open.started is None else frozenset[int]()
         for message in messages:
+            if type(message) is Started and message.options is not None and message.options.chain is not None:
+                # What runs before it took is no news to a run that takes it together with its start.
+                ids.update(message.options.chain.requests)
             known = isinstance(message, ChildStarted | ChildClosed) and message.call_id in handed_over
             if message.id not in ids and (known or self.open.awaits(message)):
                 ids.add(message.id)
@@ -330,11 +337,11 @@ class LiveRun:
         return self._end_turn(at_ms, messages, outputs)
 
     def _end_turn(self, at_ms: int, messages: Sequence[Message], outputs: Sequence[Command]) -> Turn:
-        if outputs and type(outputs[-1]) in CLOSINGS:
-            closing = self._with_next(cast(Closing, outputs[-1]), at_ms, messages)
-            outputs = (*outputs[:-1], closing)
         turn = Turn(self.turns_count + 1, at_ms, tuple(messages), tuple(outputs))
         self.open.fold(turn)
+        if outputs and type(outputs[-1]) in CLOSINGS:
+            closing = self.open.closing = self._with_next(cast(Closing, outputs[-1]), at_ms)
+            turn = replace(turn, outputs=(*outputs[:-1], closing))
         self.turns_count = turn.number
         self.at_ms = at_ms
         return turn
@@ -348,15 +355,14 @@ class LiveRun:
         assert self.program is not None, "only a termination needs no program"
         return self.program.step(at_ms, messages)
 
-    def _with_next(self, closing: Closing, at_ms: int, messages: Sequence[Message]) -> Closing:
+    def _with_next(self, closing: Closing, at_ms: int) -> Closing:
         """The closing with the run that goes on for this one, if any does."""
-        open_calls = self.open
-        started = open_calls.started or next(each for each in messages if isinstance(each, Started))
         if isinstance(closing, ContinueRun):
             return replace(closing, next=self._inherited(closing.next))
-        if started.options is None or isinstance(closing, CancelRun | TerminateRun):
+        started = self.open.started
+        if started is None or started.options is None or isinstance(closing, CancelRun | TerminateRun):
             return closing
-        facts: dict[str, Any] = {"calls_count": open_calls.children_calls_max}
+        facts: dict[str, Any] = {"calls_count": self.open.children_calls_max}
         failure: Failure | None = None
         if isinstance(closing, CompleteRun):
             facts["last_result"] = closing.result
@@ -366,14 +372,18 @@ class LiveRun:
         again_at_ms = None if failure is None else chain.retry_at_ms(started, failure, at_ms)
         if again_at_ms is not None and started.options.chain is not None:
             facts["attempt"] = started.options.chain.attempt + 1
+        elif started.options.cron is not None:
+            again_at_ms = next_after(started.options.cron, at_ms)
         if again_at_ms is None:
             return closing
         following = chain.next_run(started, self.run_id, at_ms, starts_at_ms=again_at_ms, **facts)
         return replace(closing, next=self._inherited(following))
 
     def _inherited(self, following: NextRun) -> NextRun:
-        memo = None if self.open.note is None else self.open.note.memo
-        return chain.inheriting(following, memo, tuple(self.open.attributes.values()))
+        now = self.open
+        requests = [request for request in now.requests if not request.startswith(CHILD_STARTED)]
+        memo = None if now.note is None else now.note.memo
+        return chain.inheriting(following, memo, tuple(now.attributes.values()), requests)
 
     def query(self, query: Query) -> Payload:
         """Answer from the program's state."""

@@ -5,13 +5,13 @@ from perdure.workflow import Signal
 from tests.types.shop import app, charge
 
 
-@app.workflow  # error: reportArgumentType
+@app.workflow  # error: reportArgumentType, reportCallIssue, reportUntypedFunctionDecorator
 def not_async(card: str) -> str:
     """A workflow is async."""
     return card
 
 
-@app.workflow(name="named")  # error: reportArgumentType
+@app.workflow(name="named")  # error: reportArgumentType, reportCallIssue, reportUntypedFunctionDecorator
 def not_async_either(card: str) -> str:
     """Nor with parentheses."""
     return card

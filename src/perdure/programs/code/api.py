@@ -19,6 +19,7 @@ from perdure.core.payload import NULL, DataConverter, Payload
 from perdure.core.policy import ActivityOptions
 from perdure.programs.code.calls import Child, ChildCall, ChildHandle, perform
 from perdure.programs.code.channel import Channel
+from perdure.programs.code.continuing import TURNS_SUGGESTED, chain_of
 from perdure.programs.code.definition import DEFAULTS, Signal, Workflow, place_of
 from perdure.programs.code.loop import WorkflowLoop, forbidden, running_loop, set_running_loop
 from perdure.programs.code.noting import noted_of, shown_memo
@@ -59,6 +60,14 @@ class Info(msgspec.Struct, frozen=True):
     """The step that is running, from 1."""
     replaying: bool
     """The step repeats what is recorded. Nothing may be decided by it."""
+    first_run_id: str
+    """Of the first of the runs that follow each other under this workflow id."""
+    previous_run_id: str | None
+    """Of the run that this one goes on for."""
+    attempt: int
+    """Number of the try under the workflow's retry policy, from 1."""
+    continue_as_new_suggested: bool
+    """The history is long: go on as a new run, by `workflow.continue_as_new`."""
     memo: Mapping[str, Any] = {}
     """By name, as plain JSON values."""
     search_attributes: Mapping[str, Any] = {}
@@ -71,6 +80,7 @@ def info() -> Info:
     started = run.started
     assert started is not None, "code runs after its start"
     noted = noted_of(run)
+    chain = chain_of(run)
     return Info(
         workflow_id=started.workflow_id,
         run_id=run.run_id,
@@ -79,6 +89,10 @@ def info() -> Info:
         parent=started.parent,
         turn_number=run.turns_count,
         replaying=run.replaying,
+        first_run_id=run.run_id if chain is None else chain.first_run_id,
+        previous_run_id=None if chain is None else chain.previous_run_id,
+        attempt=1 if chain is None else chain.attempt,
+        continue_as_new_suggested=run.turns_count >= TURNS_SUGGESTED,
         memo=shown_memo(run.program.converter, noted.memo),
         search_attributes=shown_attributes(noted.attributes.values()),
     )

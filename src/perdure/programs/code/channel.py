@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from perdure.core.message import Signaled
 from perdure.core.payload import Payload
 from perdure.programs.code.loop import Queue, QueueEmpty
 
@@ -26,7 +27,7 @@ class Channel(Generic[T]):
         self.name = name
         self._run = run
         self._decode = decode
-        self._queue: Queue[Payload] = run.channel(name)
+        self._queue: Queue[Signaled] = run.channel(name)
 
     def __len__(self) -> int:
         return self._queue.qsize()
@@ -42,10 +43,10 @@ class Channel(Generic[T]):
 
     async def receive(self) -> T:
         """Wait for the next signal. One that does not decode parks the run."""
-        return self._run.decoded(self._decode, await self._queue.get())
+        return self._run.decoded(self._decode, (await self._queue.get()).payload)
 
     def receive_nowait(self) -> T:
         """The next signal, or `asyncio.QueueEmpty` if none waits."""
         if self._run.loop.refusal is not None:
             raise self._run.loop.refusal()
-        return self._run.decoded(self._decode, self._queue.get_nowait())
+        return self._run.decoded(self._decode, self._queue.get_nowait().payload)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from perdure.core.command import CancelRun, Closing, CompleteRun, FailRun
 from perdure.core.errors import ForbiddenInWorkflow, PerdureError
 from perdure.core.failure import cancelled, to_failure
+from perdure.programs.code.continuing import continuation
 from perdure.programs.code.loop import LoopTask
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def closing_of(run: "CodeRun", main: LoopTask) -> Closing:
             return CompleteRun(run.program.definition.encode_result(main.result()))
         except PerdureError as problem:
             error = problem
-    return _failed(run, error)
+    return continuation(run, error) or _failed(run, error)
 
 
 def _failed(run: "CodeRun", error: BaseException) -> FailRun:

@@ -98,7 +98,7 @@ class Handlers:
         for name in names:
             waiting = channels.get(name)
             while waiting is not None and not waiting.empty():
-                self._begin_signal(handler, name, waiting.get_nowait())
+                self._begin_signal(handler, name, waiting.get_nowait().payload)
 
     def add_update(self, handler: Handler) -> None:
         """Take the updates of a name, also those that wait for a decision."""

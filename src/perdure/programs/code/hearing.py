@@ -24,9 +24,9 @@ def hear(run: "CodeRun", message: Message) -> None:
             timer = run.timers.pop(call_id, None)
             if timer is not None:
                 run.loop.fire(timer)
-        case Signaled(name, payload):
+        case Signaled():
             if run.handlers is None or not run.handlers.hear(message):
-                run.channel(name).put_nowait(payload)
+                run.channel(message.name).put_nowait(message)
         case UpdateRequested():
             run.answering().hear_update(message)
         case ChildStarted(call_id, refusal):

@@ -17,6 +17,7 @@ from perdure.core.message import (
     Completed,
     Message,
     Query,
+    Signaled,
     Started,
 )
 from perdure.core.payload import Payload
@@ -25,6 +26,7 @@ from perdure.programs.code import calls, replay
 from perdure.programs.code.asyncgens import watch as watch_async_generators
 from perdure.programs.code.closing import closing_of, refusal_of, warn_of_unfinished
 from perdure.programs.code.conditions import Conditions
+from perdure.programs.code.continuing import chain_of
 from perdure.programs.code.handlers import Handlers
 from perdure.programs.code.hearing import hear
 from perdure.programs.code.local import Locals, perform_local
@@ -125,7 +127,7 @@ class CodeRun:
         self.activities: dict[int, tuple[Future[Any], calls.Callee]] = {}
         self.timers: dict[int, WorkflowTimer] = {}
         self.children: dict[int, calls.Child] = {}
-        self.channels: dict[str, Queue[Payload]] | None = None
+        self.channels: dict[str, Queue[Signaled]] | None = None
         self.queries: Queries | None = None
         self.handlers: Handlers | None = None
         self.conditions: Conditions | None = None
@@ -259,6 +261,8 @@ class CodeRun:
     def start(self, message: Started) -> None:
         """Begin: the first message of the run."""
         self.started = message
+        chain = chain_of(self)
+        self.calls_count = 0 if chain is None else chain.calls_count
         _open_runs.add(self)
         watch_async_generators()
         definition = self.program.definition
@@ -404,7 +408,7 @@ class CodeRun:
             self.handlers.refuse_undecided()
         return False
 
-    def channel(self, name: str) -> "Queue[Payload]":
+    def channel(self, name: str) -> "Queue[Signaled]":
         """What came for a channel and was not received yet."""
         if self.channels is None:
             self.channels = {}

@@ -25,6 +25,7 @@ from perdure.testing.conformance.committing import TestCommitting
 from perdure.testing.conformance.creating import TestCreating
 from perdure.testing.conformance.delivering import TestDelivering
 from perdure.testing.conformance.effects import TestCommitEffects
+from perdure.testing.conformance.following import TestFollowing, TestStartingAgain
 from perdure.testing.conformance.lasting import TestLasting
 from perdure.testing.conformance.leasing import TestLeasing
 from perdure.testing.conformance.listing import TestListing
@@ -41,10 +42,12 @@ __all__ = [
     "TestCommitting",
     "TestCreating",
     "TestDelivering",
+    "TestFollowing",
     "TestLasting",
     "TestLeasing",
     "TestListing",
     "TestMissedAnswers",
     "TestReading",
+    "TestStartingAgain",
     "TestWaiting",
 ]

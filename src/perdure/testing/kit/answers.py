@@ -7,9 +7,10 @@ from typing import Any, Generic, ParamSpec, Self, TypeAlias, TypeVar, cast
 
 import msgspec
 
-from perdure.core.errors import InvalidArguments, PerdureError, UnfitMock
+from perdure.core.errors import InvalidArguments, PerdureError
 from perdure.programs.code.definition import Activity, Workflow
 from perdure.programs.code.options import Duration, duration_ms
+from perdure.testing.kit.errors import UnfitMock
 
 P = ParamSpec("P")
 R = TypeVar("R")

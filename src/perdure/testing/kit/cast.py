@@ -9,12 +9,13 @@ from typing import Any, cast
 
 import msgspec
 
-from perdure.core.errors import NotIdempotent, PerdureError, TestError, UnmockedActivity
+from perdure.core.errors import PerdureError
 from perdure.core.failure import ApplicationError
 from perdure.core.ids import RunId
 from perdure.core.message import Started
 from perdure.programs.code.definition import Activity, Workflow
 from perdure.testing.kit.answers import Definition, Mock, MockCall, Reply, completed
+from perdure.testing.kit.errors import NotIdempotent, TestError, UnmockedActivity
 from perdure.testing.kit.mocked import MockProgram
 from perdure.testing.kit.stage import Stage
 from perdure.worker.context import current

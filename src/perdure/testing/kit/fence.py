@@ -8,7 +8,7 @@ import socket
 import sys
 from typing import Any, cast
 
-from perdure.core.errors import NetworkRefused
+from perdure.testing.kit.errors import NetworkRefused
 
 _EVENTS = frozenset(("socket.connect", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo", "socket.gethostbyname"))
 _fences: "list[Fence]" = []

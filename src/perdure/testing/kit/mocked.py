@@ -4,13 +4,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from perdure.core.command import CancelRun, Command, CompleteRun, FailRun, StartTimer
-from perdure.core.errors import TestError, UnknownQuery
+from perdure.core.errors import UnknownQuery
 from perdure.core.failure import Failure, cancelled, to_failure
 from perdure.core.ids import RunId
 from perdure.core.message import CancelRequested, Message, Query, Started, TimerFired
 from perdure.core.payload import Payload
 from perdure.core.turn import Turn
 from perdure.testing.kit.answers import Mock, Reply, completed
+from perdure.testing.kit.errors import TestError
 
 Note = Callable[[Started, RunId, tuple[Any, ...]], None]
 

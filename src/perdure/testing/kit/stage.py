@@ -8,12 +8,13 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from perdure.core.errors import EngineStopped, Standstill
+from perdure.core.errors import EngineStopped
 from perdure.core.ids import WorkerId
 from perdure.core.store import Store
 from perdure.engine.clock import Clock
 from perdure.engine.engine import Engine
 from perdure.testing.faults import REPEATABLE
+from perdure.testing.kit.errors import Standstill
 from perdure.testing.kit.faults import Faults, of_client
 from perdure.testing.kit.hosted import AnyTask, HostedTime
 from perdure.testing.kit.pace import Pace

@@ -1,0 +1,160 @@
+"""How a run is started, as users write it. Everything is checked here, once."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypedDict, TypeVar, Unpack, cast
+
+from perdure.core.errors import InvalidOption, UnknownWorkflow
+from perdure.core.ids import WorkflowId, checked_id
+from perdure.core.message import StartOptions
+from perdure.core.payload import DataConverter, Payload
+from perdure.engine.starting import AT_ONCE, IdConflict, IdReuse, StartPolicy
+from perdure.programs.code.classes import refuse_class
+from perdure.programs.code.definition import Workflow
+from perdure.programs.code.options import Duration, RetryPolicy, duration_ms
+from perdure.programs.code.program import CodeProgram
+from perdure.programs.schedule.cron import checked as checked_cron
+from perdure.worker.registry import Registry
+
+E = TypeVar("E", IdReuse, IdConflict)
+
+
+class RunKeywords(TypedDict, total=False):
+    """Options of a run, wherever it is started, as keyword arguments."""
+
+    retry: RetryPolicy
+    """Run it again, from the start, when it failed; without it a failed run is final."""
+    execution_timeout: Duration
+    """Longest time of the workflow, with all runs that follow each other."""
+    run_timeout: Duration
+    """Longest time of one run."""
+    cron: str
+    """Run it again and again, by UTC; a moment that comes while it runs is left out."""
+    memo: Mapping[str, Any]
+    """Values that readers see without its history."""
+
+
+class StartKeywords(RunKeywords, total=False):
+    """Options of a start, as keyword arguments."""
+
+    id: str | None
+    """The workflow id; drawn if it is None."""
+    queue: str | None
+    """The task queue; None is the app's own."""
+    request_id: str | None
+    """With it, starting again gives the same run."""
+    delay: Duration
+    """Begin so much later."""
+    id_reuse: IdReuse
+    """Whether an id may be used again whose last run is closed."""
+    id_conflict: IdConflict
+    """What to do where the id has an open run."""
+
+
+class Start(NamedTuple):
+    """The checked options of a start."""
+
+    workflow_id: WorkflowId
+    queue: str
+    request_id: str | None
+    options: StartOptions | None
+    policy: StartPolicy
+
+
+def run_options(converter: DataConverter, now_ms: int, keywords: RunKeywords) -> StartOptions | None:
+    """The checked options of a run; None if there are none. Raises `InvalidOption`, `InvalidSchedule` and others."""
+    if not keywords.keys() & RunKeywords.__annotations__.keys():
+        return None
+    retry, cron, memo = keywords.get("retry"), keywords.get("cron"), keywords.get("memo")
+    execution, run = keywords.get("execution_timeout"), keywords.get("run_timeout")
+    return StartOptions(
+        retry=None if retry is None else retry.compiled(),
+        execution_ms=None if execution is None else duration_ms("execution_timeout", execution),
+        run_ms=None if run is None else duration_ms("run_timeout", run),
+        cron=None if cron is None else checked_cron(cron, now_ms),
+        memo=None if memo is None else checked_memo(converter, memo),
+    )
+
+
+def checked_memo(converter: DataConverter, memo: Mapping[str, Any]) -> dict[str, Payload]:
+    """The entries of a memo as payloads."""
+    return {
+        checked_id("memo entry", name): converter.to_payload(value, what=f"memo entry {name!r}")
+        for name, value in memo.items()
+    }
+
+
+class StartContext(NamedTuple):
+    """What the app adds to a start."""
+
+    converter: DataConverter
+    queue: str
+    new_id: Callable[[], str]
+    now_ms: int
+
+
+def checked_start(context: StartContext, **keywords: Unpack[StartKeywords]) -> Start:
+    """The options of a start; raises `InvalidOption`, `InvalidId`, `InvalidSchedule`, `UnserializableValue`."""
+    known = {**StartKeywords.__annotations__, **RunKeywords.__annotations__}
+    for name in keywords.keys() - known.keys():
+        remedy = f"known are {', '.join(known)}"
+        raise InvalidOption(name=name, value=repr(keywords.get(name)), fact="is unknown", remedy=remedy)
+    id, queue, request_id = keywords.get("id"), keywords.get("queue"), keywords.get("request_id")
+    policy = AT_ONCE
+    if keywords.keys() & {"delay", "id_reuse", "id_conflict"}:
+        policy = StartPolicy(
+            reuse=_member("id_reuse", IdReuse, keywords.get("id_reuse", IdReuse.ALLOW_DUPLICATE)),
+            conflict=_member("id_conflict", IdConflict, keywords.get("id_conflict", IdConflict.FAIL)),
+            delay_ms=duration_ms("delay", keywords.get("delay", 0), zero=True),
+        )
+    return Start(
+        workflow_id=WorkflowId(context.new_id() if id is None else checked_id("workflow id", id)),
+        queue=context.queue if queue is None else checked_id("queue", queue),
+        request_id=None if request_id is None else checked_id("request id", request_id),
+        options=run_options(context.converter, context.now_ms, keywords),
+        policy=policy,
+    )
+
+
+def _member(name: str, kind: type[E], value: object) -> E:
+    try:
+        return kind(value)
+    except ValueError as error:
+        remedy = f"give one of {', '.join(kind)}"
+        raise InvalidOption(name=name, value=repr(value), fact="is unknown", remedy=remedy) from error
+
+
+class Target(NamedTuple):
+    """A workflow with its arguments."""
+
+    name: str
+    args: tuple[Payload, ...]
+    decode: Callable[[Payload], Any]
+
+
+def defined(registry: Registry, workflow: Callable[..., Any]) -> "Workflow[..., Any]":
+    """The definition that stands for a workflow function; raises `UnknownWorkflow`."""
+    if isinstance(workflow, Workflow):
+        return cast("Workflow[..., Any]", workflow)
+    refuse_class(workflow)
+    known = ", ".join(sorted(registry.workflow_types)) or "none"
+    raise UnknownWorkflow(name=getattr(workflow, "__name__", repr(workflow)), known=known)
+
+
+def target_of(
+    registry: Registry, converter: DataConverter, workflow: Any, args: tuple[Any, ...], queue: str | None
+) -> Target:
+    """What is to be started: a workflow, or the one of a name; only where a queue is named may it be unknown here."""
+    if isinstance(workflow, str):
+        program = registry.program(workflow)
+        if program is None and queue is None:
+            registry.known_program(workflow)
+        if not isinstance(program, CodeProgram):
+            payloads = converter.to_payloads(args, what=f"argument of workflow {workflow!r}")
+            return Target(checked_id("workflow name", workflow), payloads, converter.from_payload)
+        definition = program.definition
+    else:
+        definition = defined(registry, workflow)
+        if queue is None:
+            # One of another app, say: its run would wait for ever.
+            registry.known_program(definition.name)
+    return Target(definition.name, definition.bind_checked(args, {}), definition.decode_result)
