@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal as signals
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Literal, ParamSpec, TypeVar, TypeVarTuple, Unpack, overload
 
@@ -65,13 +65,15 @@ class Perdure:
         runs_max: int = 1_000,
         cache_size: int = 500,
         lease: Duration = "10s",
+        retention: Duration | None = None,
         converters: Sequence[Converter[Any]] = (),
         codecs: Sequence[PayloadCodec] = (),
         claim_check: ClaimCheck | None = None,
     ) -> None:
         """`url` names the store (sqlite:///file.db or memory://), `queue` what this worker takes from it.
 
-        `converters`, `codecs` and `claim_check` say what becomes of values: see `perdure.data`. Nothing is opened yet.
+        `retention` deletes runs that closed longer ago, with their histories. `converters`, `codecs` and `claim_check`
+        say what becomes of values: see `perdure.data`. Nothing is opened yet.
         """
         self.url = url
         self.queue = checked_id("queue", queue)
@@ -92,6 +94,7 @@ class Perdure:
             runs_max=checked_positive("runs_max", runs_max),
             cache_size=checked_positive("cache_size", cache_size),
             lease_ms=duration_ms("lease", lease),
+            retention_ms=None if retention is None else duration_ms("retention", retention),
             limits=limits,
         )
         self._runtime: AnyRuntime | None = None
@@ -347,6 +350,11 @@ class Perdure:
         where = filter_of(query)
         counts = await self.call(lambda engine: engine.count_runs(where))
         return sum(counts.values()) if group_by is None else counts
+
+    async def delete(self, run_ids: Iterable[str]) -> int:
+        """Delete these runs with their histories, if they are closed; returns how many were."""
+        runs = [RunId(checked_id("run id", run_id)) for run_id in run_ids]
+        return await self.call(lambda engine: engine.store.delete(runs))
 
     # For the other parts of the package
 

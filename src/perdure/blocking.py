@@ -191,6 +191,22 @@ class BlockingHandle(Generic[R]):
         """As `Handle.terminate`."""
         self._app.wait(self._handle.terminate(reason))
 
+    def pause(self, reason: str = "") -> None:
+        """As `Handle.pause`."""
+        self._app.wait(self._handle.pause(reason))
+
+    def skip(self, message_id: str, reason: str = "") -> None:
+        """As `Handle.skip`."""
+        self._app.wait(self._handle.skip(message_id, reason))
+
+    def edit(self, message_id: str, value: Any, reason: str = "") -> None:
+        """As `Handle.edit`."""
+        self._app.wait(self._handle.edit(message_id, value, reason))
+
+    def delete(self) -> None:
+        """As `Handle.delete`."""
+        self._app.wait(self._handle.delete())
+
     def resume(self) -> None:
         """As `Handle.resume`."""
         self._app.wait(self._handle.resume())

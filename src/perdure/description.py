@@ -9,8 +9,10 @@ import msgspec
 from perdure.core import codec
 from perdure.core.errors import UndecodablePayload
 from perdure.core.ids import RunId, WorkflowId
+from perdure.core.message import Signaled, UpdateRequested
 from perdure.core.payload import JSON, DataConverter, Payload
-from perdure.core.store import RunRecord, RunStatus
+from perdure.core.store import RunRecord, RunStatus, WaitingMessage
+from perdure.engine.doors import is_paused
 from perdure.engine.engine import Description
 from perdure.programs.code.search import shown_attributes
 
@@ -27,7 +29,9 @@ class RunSummary(msgspec.Struct, frozen=True):
     closed_at: datetime | None
     turns_count: int
     parked: str | None
-    """Why a parked run cannot go on."""
+    """Why a parked run takes no turn."""
+    paused: bool = False
+    """It is parked because somebody paused it."""
     search_attributes: dict[str, Any] = {}
     """By name: str, int, float, bool, `datetime` or a list of str; `SearchKey.value_in` gives one with its type."""
     memo: dict[str, Any] = {}
@@ -60,6 +64,18 @@ class PendingChild(msgspec.Struct, frozen=True):
     workflow_type: str
 
 
+class PendingMessage(msgspec.Struct, frozen=True):
+    """A message that the run has not taken yet."""
+
+    id: str
+    """What `Handle.skip` and `Handle.edit` take."""
+    kind: str
+    """Such as Signaled; empty where it cannot be read."""
+    name: str
+    """Of the signal or update."""
+    came_at: datetime
+
+
 class RunDescription(msgspec.Struct, frozen=True):
     """A run and what it waits for."""
 
@@ -69,6 +85,8 @@ class RunDescription(msgspec.Struct, frozen=True):
     children: tuple[PendingChild, ...]
     messages_waiting_count: int
     """Signals and answers that the run has not taken yet."""
+    messages: tuple[PendingMessage, ...] = ()
+    """Those, in the order in which the run gets them."""
 
 
 def moment(at_ms: int) -> datetime:
@@ -89,6 +107,7 @@ def summarize(record: RunRecord, converter: DataConverter = JSON) -> RunSummary:
         closed_at=None if record.closed_at_ms is None else moment(record.closed_at_ms),
         turns_count=record.turns_count,
         parked=None if record.parked is None else codec.failures.decode(record.parked).message,
+        paused=is_paused(record),
         search_attributes=shown_attributes(record.attributes),
         memo={} if note is None or note.memo is None else _shown_memo(converter, note.memo),
     )
@@ -124,10 +143,22 @@ def describe(found: Description, now: datetime, converter: DataConverter = JSON)
                 last_failure=None if attempt.failure is None else codec.failures.decode(attempt.failure).message,
             )
         )
+    messages = tuple([_pending(each) for each in found.waiting.messages if moment(each.visible_at_ms) <= now])
     return RunDescription(
         run=summarize(found.record, converter),
         activities=tuple(activities),
         timers=tuple(PendingTimer(timer.call_id, moment(timer.due_at_ms)) for timer in found.timers),
         children=tuple(PendingChild(child.call_id, child.workflow_id, child.workflow_type) for child in found.children),
-        messages_waiting_count=sum(moment(each.visible_at_ms) <= now for each in found.waiting.messages),
+        messages_waiting_count=len(messages),
+        messages=messages,
     )
+
+
+def _pending(waiting: WaitingMessage) -> PendingMessage:
+    came_at = moment(waiting.visible_at_ms)
+    try:
+        message = codec.messages.decode(waiting.data)
+    except UndecodablePayload:
+        return PendingMessage(waiting.message_id, "", "", came_at)
+    name = message.name if isinstance(message, Signaled | UpdateRequested) else ""
+    return PendingMessage(waiting.message_id, type(message).__name__, name, came_at)

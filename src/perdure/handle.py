@@ -1,7 +1,7 @@
 """A handle on one run: its result, and what can be told and asked."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 from perdure.core.errors import WorkflowCancelled, WorkflowFailed, WorkflowTerminated, WorkflowTimedOut
 from perdure.core.failure import Failure, to_exception
@@ -10,6 +10,7 @@ from perdure.core.message import Cancelled, Completed, Continued, Failed, Outcom
 from perdure.core.payload import Payload
 from perdure.core.policy import TimeoutKind
 from perdure.description import RunDescription, describe, moment
+from perdure.engine.doors import Edit, delete, edit, skip
 from perdure.engine.history import HistoryEvent, flatten
 from perdure.programs.code.definition import Signal
 
@@ -112,9 +113,39 @@ class Handle(Generic[R]):
         """End the run at once, without running its code. Raises `RunClosed`."""
         await self._app.call(lambda engine: engine.terminate(self.workflow_id, self.run_id, reason))
 
+    async def pause(self, reason: str = "") -> None:
+        """Ask the run to take no further turn until it is resumed; it stops when a worker takes this up.
+
+        Activities under way go on, and their answers wait; so do signals, a cancellation and deadlines. Raises
+        `RunClosed`.
+        """
+        await self._app.call(lambda engine: engine.pause(self.workflow_id, self.run_id, reason))
+
     async def resume(self) -> None:
-        """Let a parked run try again, after its cause was mended."""
+        """Let a paused run go on, or a parked one try again, after its cause was mended."""
         await self._app.call(lambda engine: engine.resume(self.workflow_id, self.run_id))
+
+    async def skip(self, message_id: str, reason: str = "") -> None:
+        """Drop one of the messages that `describe` lists, so that a parked run goes on without it.
+
+        Raises `RunNotParked`, `MessageNotWaiting`, or `MessageNeeded` for an answer: that one can be edited.
+        """
+        await self._app.call(lambda engine: skip(engine, self.workflow_id, self.run_id, message_id, reason))
+
+    async def edit(self, message_id: str, value: Any, reason: str = "") -> None:
+        """Let one of those messages carry another value, so that a parked run goes on with that.
+
+        For a signal its value, for an activity or a child workflow its result, for an update a list of its arguments.
+        Raises as `skip` does.
+        """
+        convert, what = self._app.converter, f"message {message_id!r}"
+        args: list[Any] = list(cast("list[Any]", value)) if isinstance(value, list | tuple) else [value]
+        said = Edit(convert.to_payload(cast("Any", value), what=what), convert.to_payloads(args, what=what), reason)
+        await self._app.call(lambda engine: edit(engine, self.workflow_id, self.run_id, message_id, said))
+
+    async def delete(self) -> None:
+        """Delete the closed run with its history. Raises `RunOpen` or `WorkflowNotFound`."""
+        await self._app.call(lambda engine: delete(engine, self.workflow_id, self.run_id))
 
     async def describe(self) -> RunDescription:
         """The run's state, and what it waits for."""

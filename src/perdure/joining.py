@@ -52,7 +52,8 @@ async def _joined(app: "Perdure", workflow: Callable[..., Coroutine[Any, Any, R]
             raise AlreadyRunning(workflow_id=id, run_id=record.run_id)
         raise WorkflowNotFound(workflow_id=id)
     handle = app.handle(id, workflow, run_id=record.run_id)
-    if record.parked is not None:
+    run = summarize(record)
+    if run.parked is not None and not run.paused:
         with suppress(RunClosed):
             await handle.resume()
     return handle
@@ -63,8 +64,8 @@ async def _result_unless_parked(app: "Perdure", handle: Handle[R]) -> R:
     try:
         while not (await asyncio.wait({waiting}, timeout=PARKED_LOOK_S))[0]:
             run = summarize(await app.call(lambda engine: engine.find(handle.workflow_id, handle.run_id)))
-            # Nobody else may ever resume it: a script that waited on would hang without a word.
-            if run.parked is not None:
+            # Nobody else may ever resume it: a script that waited on would hang without a word. Who paused it, will.
+            if run.parked is not None and not run.paused:
                 raise RunParked(workflow_id=run.workflow_id, reason=run.parked)
         return await waiting
     finally:

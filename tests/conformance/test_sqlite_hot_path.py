@@ -56,6 +56,13 @@ def test_no_statement_looks_through_a_table(db: Database, name: str) -> None:
     assert bool(found) == (name in SCANS), found
 
 
+def test_retention_looks_at_old_runs_only(db: Database) -> None:
+    lines = plan(db.connection, TEXTS["closed_before"])
+
+    assert any("runs_closed (closed_at_ms<?)" in line for line in lines), lines
+    assert not [line for line in lines if "TEMP B-TREE" in line], lines
+
+
 def executed(db: Database, commits: list[Commit]) -> int:
     """How many statements one batch takes."""
     before = db.statements_count

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from perdure.core import errors
+from perdure.core import errors, errors_store
 from perdure.testing.kit import errors as kit_errors
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/reference/errors.md"
@@ -22,7 +22,7 @@ def subclasses(root: type[errors.PerdureError]) -> Iterator[type[errors.PerdureE
 
 def coded() -> list[tuple[str, str]]:
     """Code and name of every error class of the module that has a code of its own."""
-    modules = (errors.__name__, kit_errors.__name__)
+    modules = (errors.__name__, errors_store.__name__, kit_errors.__name__)
     own = [each for each in dict.fromkeys(subclasses(errors.PerdureError)) if each.__module__ in modules]
     return sorted((each.code, each.__name__) for each in own if "code" in vars(each))
 

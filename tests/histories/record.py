@@ -14,7 +14,8 @@ import msgspec
 from perdure.core.failure import Failure
 from perdure.core.ids import WorkflowId
 from perdure.core.message import StartOptions
-from perdure.core.payload import Payload
+from perdure.core.payload import Payload, to_payload
+from perdure.engine.doors import Edit, edit, skip
 from perdure.engine.recorded import RecordedHistory, recorded_history
 from perdure.programs.code.program import CodeProgram
 from tests.histories import workflows
@@ -66,6 +67,22 @@ async def _resume(place: Yard) -> None:
     await place.client.resume(MAIN, None)
 
 
+async def _operate(place: Yard) -> None:
+    await place.signal(MAIN, "note", 1, "before")
+    await asyncio.sleep(2)
+    await place.client.pause(MAIN, None, "look first")
+    await asyncio.sleep(2)
+    await place.signal(MAIN, "note", "poison", "poison")
+    await place.signal(MAIN, "note", "four", "typo")
+    await skip(place.client, MAIN, None, "spoison", "no number")
+    said = Edit(to_payload(4), (to_payload(4),), "a number in words")
+    await edit(place.client, MAIN, None, "stypo", said)
+    await place.client.resume(MAIN, None)
+    await place.signal(MAIN, "note", 10, "after")
+    await asyncio.sleep(2)
+    await place.signal(MAIN, "approve", True, "approval")
+
+
 PRICES = [Item("tea", workflows.Decimal("1.50")), Item("cup", workflows.Decimal("12.25"))]
 SCRIPTS: dict[str, tuple[str, tuple[Any, ...], Script]] = {
     **{name: (name, (), _nothing) for name in WORKFLOWS},
@@ -79,6 +96,7 @@ SCRIPTS: dict[str, tuple[str, tuple[Any, ...], Script]] = {
     "terminated": ("terminated", (), _terminate),
     "parked": ("parked", (), _resume),
     "going_on": ("going_on", (1,), _notes),
+    "operated": ("channels", (), _operate),
 }
 """By file: the workflow, its arguments, and what happens to it from outside."""
 

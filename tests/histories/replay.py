@@ -4,6 +4,7 @@ from pathlib import Path
 
 from perdure.core.command import CompleteRun
 from perdure.engine import recorded
+from perdure.engine.live import LiveRun
 from perdure.engine.recorded import RecordedHistory, parse_histories
 from perdure.programs.code.program import CodeProgram
 from tests.histories.workflows import ACTIVITIES, WORKFLOWS
@@ -29,10 +30,9 @@ def replay(history: RecordedHistory) -> None:
     assert replayed.mismatch is None, replayed.mismatch.message
     *earlier, last = history.decoded()
     if last.outputs and isinstance(last.outputs[-1], CompleteRun):
-        again = program.open(history.run_id)
-        for turn in earlier:
-            again.recall(turn)
-        assert again.step(last.at_ms, last.inputs)[-1] == last.outputs[-1], "another result"
+        again = LiveRun(history.run_id, history.workflow_id, program.open(history.run_id))
+        again.recall(earlier)
+        assert again.take_turn(last.at_ms, last.inputs).outputs[-1] == last.outputs[-1], "another result"
         again.close()
 
 

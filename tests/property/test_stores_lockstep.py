@@ -203,10 +203,15 @@ class Stores(RuleBasedStateMachine):
         waiting = self.loop.run_until_complete(self.memory.read_waiting(run_id(number)))
         return st.sampled_from([1, *(attempt.call_id for attempt in waiting.attempts)])
 
-    @rule(worker=workers, number=run_numbers, turns_count=st.integers(0, 2))
-    def park(self, worker: WorkerId, number: int, turns_count: int) -> None:
+    @rule(worker=workers, number=run_numbers, turns_count=st.integers(0, 2), seen=st.lists(message_ids, max_size=5))
+    def park(self, worker: WorkerId, number: int, turns_count: int, seen: list[str]) -> None:
         """At the right count of turns, or not."""
-        self.both(lambda store: store.park(worker, [Park(run_id(number), turns_count, b"broken")]))
+        self.both(lambda store: store.park(worker, [Park(run_id(number), turns_count, b"broken", tuple(seen))]))
+
+    @rule(before_ms=moments, limit=st.integers(0, 4))
+    def closed_before(self, before_ms: int, limit: int) -> None:
+        """What retention would delete."""
+        self.both(lambda store: store.closed_before(before_ms, limit))
 
     @rule(worker=st.one_of(st.none(), workers), data=st.data())
     def finish(self, worker: WorkerId | None, data: st.DataObject) -> None:

@@ -18,6 +18,7 @@ from perdure.core.command import (
     CompleteRun,
     CompleteUpdate,
     ContinueRun,
+    EditMessage,
     FailRun,
     NextRun,
     ParentClosePolicy,
@@ -25,9 +26,11 @@ from perdure.core.command import (
     RecordSideEffect,
     RecordVersion,
     RejectUpdate,
+    ResetRun,
     RunActivity,
     SetProgress,
     SetStatus,
+    SkipMessage,
     StartChild,
     StartTimer,
     TerminateChild,
@@ -48,6 +51,7 @@ from perdure.core.message import (
     Completed,
     DeadlinePassed,
     Failed,
+    Forked,
     Message,
     Moved,
     OpenChild,
@@ -189,6 +193,14 @@ MESSAGES: dict[str, Message] = {
     "deadline_passed": DeadlinePassed(kind=TimeoutKind.EXECUTION),
     "pause_requested": PauseRequested(reason="look first", request_id="req-5"),
     "moved": Moved(route="Order@2#abc", request_id="req-7"),
+    "forked": Forked(
+        run_id=CHILD_RUN_ID,
+        workflow_id=WORKFLOW_ID,
+        source_run_id=RUN_ID,
+        turns_count=12,
+        chain=Chain(first_run_id=RUN_ID, began_at_ms=1_763_680_000_000, started_at_ms=1_763_680_000_500),
+        reason="the code was mended",
+    ),
 }
 
 COMMANDS: dict[str, Command] = {
@@ -240,6 +252,9 @@ COMMANDS: dict[str, Command] = {
     "set_progress": SetProgress(done=3, total=7.5, text="rows"),
     "set_status": SetStatus(text="waiting for approval"),
     "terminate_child": TerminateChild(call_id=5, reason="replaced"),
+    "skip_message": SkipMessage(message_id="sreq-1", reason="poisoned"),
+    "edit_message": EditMessage(message_id="a5", reason="its type has changed"),
+    "reset_run": ResetRun(run_id=CHILD_RUN_ID, turns_count=12, reason="the code was mended", calls_kept=(3, 5)),
 }
 
 HEARTBEAT = (PLAIN, Payload(data=b"3"))

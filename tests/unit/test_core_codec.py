@@ -11,7 +11,7 @@ from perdure.core.errors import UndecodablePayload
 from perdure.core.failure import Failure
 from perdure.core.message import Message, Outcome, TerminateRequested
 from perdure.core.turn import Turn
-from tests.unit.core_samples import COMMANDS, FAILURE, HEARTBEAT, MESSAGES, kinds_of, turn_of
+from tests.unit.core_samples import CHILD_RUN_ID, COMMANDS, FAILURE, HEARTBEAT, MESSAGES, kinds_of, turn_of
 from tests.unit.golden.write import FOLDER, golden, write_missing
 
 # The numbers are in stores out there: a class keeps its own for ever, and a new class takes a new one.
@@ -29,6 +29,7 @@ MESSAGE_NUMBERS = {
     "DeadlinePassed": 11,
     "PauseRequested": 12,
     "Moved": 20,
+    "Forked": 13,
 }
 OUTCOME_NUMBERS = {"Completed": 1, "Failed": 2, "Cancelled": 3, "Terminated": 4, "Continued": 5}
 COMMAND_NUMBERS = {
@@ -55,6 +56,9 @@ COMMAND_NUMBERS = {
     "SetProgress": 21,
     "SetStatus": 22,
     "TerminateChild": 23,
+    "SkipMessage": 24,
+    "EditMessage": 25,
+    "ResetRun": 26,
 }
 
 
@@ -191,4 +195,5 @@ def test_the_ids_of_messages_are_deterministic() -> None:
         "deadline_passed": "deadline/execution",
         "pause_requested": "preq-5",
         "moved": "mreq-7",
+        "forked": f"fork/{CHILD_RUN_ID}",
     }

@@ -17,7 +17,7 @@ def below(root: type[PerdureError]) -> Iterator[type[PerdureError]]:
     """Every class of the module below `root`, and `root` itself."""
     yield root
     for each in root.__subclasses__():
-        if each.__module__ == errors.__name__:
+        if each.__module__.startswith(errors.__name__):
             yield from below(each)
 
 

@@ -21,7 +21,7 @@ from perdure.core.payload import NULL, Payload, to_payload
 from perdure.core.policy import TimeoutKind
 from perdure.core.turn import Turn
 from perdure.engine.history import flatten, shown, shown_failure
-from tests.unit.core_samples import CHILD_RUN_ID, COMMANDS, MESSAGES, WORKFLOW_ID
+from tests.unit.core_samples import CHILD_RUN_ID, COMMANDS, MESSAGES, RUN_ID, WORKFLOW_ID
 from tests.unit.engine_world import AT_MS, activity, activity_closed, signaled, started, timer
 
 TASK = ["WorkflowTaskScheduled", "WorkflowTaskStarted", "WorkflowTaskCompleted"]
@@ -103,6 +103,12 @@ INPUTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "deadline_passed": [],
     "pause_requested": [("WorkflowExecutionPaused", {"reason": "look first"})],
     "moved": [("WorkflowExecutionMoved", {"route": "Order@2#abc"})],
+    "forked": [
+        (
+            "WorkflowExecutionForked",
+            {"source_run_id": RUN_ID, "turns_kept": 12, "reason": "the code was mended"},
+        )
+    ],
 }
 
 
@@ -175,6 +181,12 @@ OUTPUTS: dict[str, tuple[str, dict[str, Any]]] = {
     "set_progress": ("MarkerRecorded", {"done": 3, "total": 7.5, "text": "rows"}),
     "set_status": ("MarkerRecorded", {"status": "waiting for approval"}),
     "terminate_child": ("TerminateExternalWorkflowExecutionInitiated", {"call_id": 5, "reason": "replaced"}),
+    "skip_message": ("WorkflowMessageSkipped", {"message_id": "sreq-1", "reason": "poisoned"}),
+    "edit_message": ("WorkflowMessageEdited", {"message_id": "a5", "reason": "its type has changed"}),
+    "reset_run": (
+        "WorkflowExecutionReset",
+        {"new_run_id": CHILD_RUN_ID, "turns_kept": 12, "reason": "the code was mended"},
+    ),
 }
 UNSEEN = {RejectUpdate}
 """An update that was refused leaves no trace."""

@@ -133,7 +133,7 @@ async def test_a_run_whose_start_cannot_be_decoded_is_parked_and_the_rest_goes_o
         good = await process.ask(lambda engine: engine.start(started(wanting, 5, id="w2")))
 
         assert await place.result(good) == 5
-        await settle()
+        await asyncio.sleep(1)
         (record,) = await place.store.read_runs([bad])
         assert record.parked is not None
         assert codec.failures.decode(record.parked).type == "UndecodablePayload"

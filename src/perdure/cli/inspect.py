@@ -79,7 +79,9 @@ def _count(options: Any) -> int:
 
 
 def _state(run: RunSummary) -> str:
-    return run.status.value if run.parked is None else "parked"
+    if run.parked is None:
+        return run.status.value
+    return "paused" if run.paused else "parked"
 
 
 def _add_show(parser: Parser) -> None:
@@ -115,7 +117,8 @@ def _show(options: Any) -> int:
         if options.history:
             _show_history(history)
     if description.run.parked is not None:
-        print_error(f"perdure: mend the cause, then: perdure workflow resume {shlex.quote(options.id)}")
+        cause = "when it shall go on" if description.run.paused else "mend the cause, then"
+        print_error(f"perdure: {cause}: perdure workflow resume {shlex.quote(options.id)}")
     return Exit.OK
 
 
@@ -136,6 +139,7 @@ def _show_json(
         "timers": description.timers,
         "children": description.children,
         "messages_waiting_count": description.messages_waiting_count,
+        "messages": description.messages,
         "result": result,
         "failure": None if failure is None else shown_failure(failure),
     }
@@ -180,6 +184,12 @@ def _show_tables(description: RunDescription, result: Any, failure: Failure | No
             for each in description.activities
         ]
         print_table(("CALL", "ACTIVITY", "ATTEMPT", "STATE", "NEXT TRY", "LAST FAILURE"), rows)
+    if description.messages:
+        print("\nWaiting messages")
+        messages = [
+            (each.id, each.kind or "unreadable", each.name, moment(each.came_at)) for each in description.messages
+        ]
+        print_table(("ID", "KIND", "NAME", "CAME"), messages)
     if description.timers:
         print("\nTimers")
         print_table(("CALL", "DUE"), [(each.call_id, moment(each.due_at)) for each in description.timers])

@@ -71,6 +71,29 @@ def _add_resume(parser: Parser) -> None:
     add_store(parser)
 
 
+def _add_message(parser: Parser) -> None:
+    add_id(parser)
+    parser.add_argument("message", metavar="MESSAGE", help="the id of a waiting message, as `workflow show` lists it")
+    parser.add_argument("--reason", default="", metavar="TEXT", help="recorded in the history")
+    add_app(parser)
+    add_store(parser)
+
+
+def _add_edit(parser: Parser) -> None:
+    _add_message(parser)
+    add_input(parser, "its new value as JSON (default: null)")
+
+
+def _edit(options: Any) -> int:
+    value = value_of(options.input)
+
+    async def edit(app: Perdure) -> None:
+        await handle_of(app, options).edit(options.message, value, options.reason)
+
+    ask(options, edit)
+    return Exit.OK
+
+
 def _telling(tell: Callable[[Handle[Any], Any], Awaitable[None]]) -> Callable[[Any], int]:
     def act(options: Any) -> int:
         async def told(app: Perdure) -> None:
@@ -98,8 +121,27 @@ VERBS = (
         _telling(lambda handle, options: handle.terminate(options.reason)),
     ),
     Verb(
+        ("workflow", "pause"),
+        "let a run take no turn until it is resumed",
+        _add_reasoned,
+        _telling(lambda handle, options: handle.pause(options.reason)),
+    ),
+    Verb(
+        ("workflow", "skip"),
+        "drop a message that a parked run cannot take",
+        _add_message,
+        _telling(lambda handle, options: handle.skip(options.message, options.reason)),
+    ),
+    Verb(("workflow", "edit"), "change a message that a parked run cannot take", _add_edit, _edit),
+    Verb(
+        ("workflow", "delete"),
+        "delete a closed run with its history",
+        _add_resume,
+        _telling(lambda handle, _: handle.delete()),
+    ),
+    Verb(
         ("workflow", "resume"),
-        "let a parked run try again, after its cause was mended",
+        "let a paused run go on, or a parked one try again, after its cause was mended",
         _add_resume,
         _telling(lambda handle, _: handle.resume()),
     ),

@@ -9,7 +9,7 @@ from perdure.core.attributes import Attribute
 from perdure.core.command import NextRun
 from perdure.core.failure import Failure
 from perdure.core.ids import RunId, uuid7_after
-from perdure.core.message import Chain, Message, OpenChild, Started, StartOptions
+from perdure.core.message import Chain, Forked, Message, OpenChild, Started, StartOptions
 from perdure.core.payload import Payload
 from perdure.core.policy import RetryPolicy, TimeoutKind, delay_ms
 
@@ -80,6 +80,16 @@ def next_run(
         starts_at_ms=starts_at_ms,
         carried=tuple(carried),
     )
+
+
+def forked(started: Started, fork: Forked) -> Started:
+    """How a run was started that began with turns of another one, which was started so.
+
+    A fork under another workflow id answers no parent: the run that it was taken from does.
+    """
+    parent = started.parent if fork.workflow_id == started.workflow_id else None
+    options = replace(started.options or NO_OPTIONS, chain=fork.chain)
+    return replace(started, workflow_id=fork.workflow_id, parent=parent, options=options)
 
 
 def inheriting(

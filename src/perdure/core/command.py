@@ -210,7 +210,35 @@ class TerminateChild(msgspec.Struct, frozen=True, array_like=True, tag=23, gc=Fa
     reason: str
 
 
-Closing: TypeAlias = CompleteRun | FailRun | CancelRun | TerminateRun | ContinueRun | TimeOutRun
+class SkipMessage(msgspec.Struct, frozen=True, array_like=True, tag=24, gc=False):
+    """Drop a message that waits; asked by a client, never by a program."""
+
+    message_id: str
+    reason: str
+
+
+class EditMessage(msgspec.Struct, frozen=True, array_like=True, tag=25, gc=False):
+    """Replace a message that waits by another one with the same id; asked by a client, never by a program."""
+
+    message_id: str
+    reason: str
+
+
+class ResetRun(msgspec.Struct, frozen=True, array_like=True, tag=26, gc=False):
+    """Close the run: another one goes on from an earlier turn of it. Asked by a client, never by a program."""
+
+    run_id: RunId
+    """Of the one that goes on."""
+    turns_count: int
+    """How many turns it keeps."""
+    reason: str
+    calls_kept: tuple[int, ...] = ()
+    """Child workflows that answer to the one that goes on."""
+
+
+OUTSIDE = (TerminateRun, TimeOutRun, SkipMessage, EditMessage, ResetRun)
+"""A turn that ends with one of these never reached the program."""
+Closing: TypeAlias = CompleteRun | FailRun | CancelRun | TerminateRun | ContinueRun | TimeOutRun | ResetRun
 CLOSINGS = frozenset(Closing.__args__)
 """The classes of closing commands, for a quick look."""
 Command: TypeAlias = (
@@ -237,4 +265,7 @@ Command: TypeAlias = (
     | SetProgress
     | SetStatus
     | TerminateChild
+    | SkipMessage
+    | EditMessage
+    | ResetRun
 )

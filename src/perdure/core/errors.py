@@ -13,18 +13,30 @@ PerdureError
 │   ├── WorkflowNotFound  AlreadyRunning  WorkflowIdUsed  RunClosed  RunParked  StillRunning  UnknownQuery  QueryFailed
 │   ├── UnknownUpdate  UpdateRejected  UpdateFailed  UpdateUnanswered
 │   ├── ScheduleExists  ScheduleNotFound
+│   ├── RunOpen  RunNotParked  MessageNotWaiting  MessageNeeded  InvalidTurn
 │   └── WorkflowFailed → WorkflowCancelled, WorkflowTerminated, WorkflowTimedOut      what `result()` raises
 ├── ParkedError                 the run cannot go on; mend the cause, then resume or terminate it
-│   ├── NonDeterminism  UnregisteredActivity  VersionUnsupported
+│   ├── NonDeterminism  UnregisteredActivity  VersionUnsupported  Paused
 │   └── UndecodablePayload → UnreadablePayload
 └── StoreError                  the store; nothing that was acknowledged is lost
     ├── StoreUnavailable  StoreFull  StoreReadOnly  FilterTooSlow     try again when its cause is gone
     └── StoreCorrupt  ForeignStore  SchemaTooNew              an operator is needed
 """
 
+# pyright: reportUnusedImport=false
 from typing import TYPE_CHECKING
 
 from perdure.core.error import PerdureError
+from perdure.core.errors_store import (  # noqa: F401 # all errors are found here
+    FilterTooSlow,
+    ForeignStore,
+    SchemaTooNew,
+    StoreCorrupt,
+    StoreError,
+    StoreFull,
+    StoreReadOnly,
+    StoreUnavailable,
+)
 
 if TYPE_CHECKING:
     from perdure.core.failure import Failure
@@ -320,6 +332,41 @@ class ScheduleNotFound(RunError):
     template = "there is no schedule {schedule_id!r} in this store; `perdure schedule list` shows those that exist"
 
 
+class RunOpen(RunError):
+    """Only a closed run can be deleted."""
+
+    code = "PDR2060"
+    template = "workflow {workflow_id!r} is open (run {run_id}); terminate it first, or wait for its end"
+
+
+class RunNotParked(RunError):
+    """What waits for a run can only be skipped or edited while the run takes no turn."""
+
+    code = "PDR2061"
+    template = "workflow {workflow_id!r} is not parked, so it takes its messages by itself; pause it first"
+
+
+class MessageNotWaiting(RunError):
+    """No such message waits for the run."""
+
+    code = "PDR2062"
+    template = "no message {message_id!r} waits for workflow {workflow_id!r} (waiting: {waiting}); `perdure workflow show` lists them"
+
+
+class MessageNeeded(RunError):
+    """A message that cannot be skipped or edited: the run could never go on."""
+
+    code = "PDR2063"
+    template = "message {message_id!r} of workflow {workflow_id!r} {fact}; {remedy}"
+
+
+class InvalidTurn(RunError):
+    """A run cannot begin again at this turn."""
+
+    code = "PDR2064"
+    template = "workflow {workflow_id!r} cannot go on from turn {turn}: {fact}; {remedy}"
+
+
 class ParkedError(PerdureError):
     """The run cannot go on: mend the cause, then resume or terminate it."""
 
@@ -359,54 +406,8 @@ class VersionUnsupported(ParkedError):
     template = "run {run_id} follows version {version} of change {change_id!r}, the code supports {lowest} to {highest}{where}; deploy code that supports it, then `perdure workflow resume`, or terminate the run"
 
 
-class StoreError(PerdureError):
-    """The store refused or broke; nothing that was acknowledged is lost."""
+class Paused(ParkedError):
+    """Somebody asked for a pause."""
 
-
-class StoreUnavailable(StoreError):
-    """The store did not answer, or its answer is unknown."""
-
-    code = "PDR4001"
-    template = "the store {store} is unavailable: {reason}; the call may be repeated"
-
-
-class StoreFull(StoreError):
-    """No space left."""
-
-    code = "PDR4002"
-    template = "the store {store} is full: {reason}; free some space, work goes on by itself"
-
-
-class StoreReadOnly(StoreError):
-    """The file or its directory cannot be written."""
-
-    code = "PDR4003"
-    template = "the store {store} cannot be written: {reason}; grant write access to the file and its directory"
-
-
-class FilterTooSlow(StoreError):
-    """A list or a count took too long and was given up, so that others are not kept waiting."""
-
-    code = "PDR4040"
-    template = "the store {store} did not answer a filter within {limit_s:g} seconds; name a workflow id, a status or a search attribute in it, so that an index is used"
-
-
-class StoreCorrupt(StoreError):
-    """The database file is damaged."""
-
-    code = "PDR4004"
-    template = "the store {store} is damaged: {reason}; restore a backup"
-
-
-class ForeignStore(StoreError):
-    """The file is no Perdure store."""
-
-    code = "PDR4005"
-    template = "{store} is not a Perdure store: {reason}; give another path"
-
-
-class SchemaTooNew(StoreError):
-    """The store was written by a newer Perdure."""
-
-    code = "PDR4006"
-    template = "the store {store} has schema {found}, this Perdure knows up to {known}; upgrade perdure"
+    code = "PDR3060"
+    template = "workflow {workflow_id!r} is paused: {reason!r}; resume it when it shall go on"

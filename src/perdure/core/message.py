@@ -248,6 +248,24 @@ class DeadlinePassed(msgspec.Struct, frozen=True, array_like=True, tag=11, gc=Fa
         return f"deadline/{self.kind}"
 
 
+class Forked(msgspec.Struct, frozen=True, array_like=True, tag=13, gc=False):
+    """The run began with turns of another one; from here on it goes its own way."""
+
+    run_id: RunId
+    """Its own; what it draws by chance comes from this one from here on."""
+    workflow_id: WorkflowId
+    source_run_id: RunId
+    turns_count: int
+    """How many turns it has from there."""
+    chain: Chain
+    reason: str = ""
+
+    @property
+    def id(self) -> str:
+        """Deterministic: a run is forked off once."""
+        return f"fork/{self.run_id}"
+
+
 class PauseRequested(msgspec.Struct, frozen=True, array_like=True, tag=12, gc=False):
     """The run shall take no turn until it is resumed."""
 
@@ -286,6 +304,7 @@ Message: TypeAlias = (
     | DeadlinePassed
     | PauseRequested
     | Moved
+    | Forked
 )
 
 

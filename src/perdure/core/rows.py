@@ -143,6 +143,8 @@ class Park(msgspec.Struct, frozen=True, gc=False):
     turns_count: int
     """The park is dropped unless the run has exactly as many turns."""
     failure: bytes
+    seen: tuple[str, ...] = ()
+    """Ids of the messages that unpark and that the worker knew: the park is dropped where another one waits."""
 
 
 class Retry(msgspec.Struct, frozen=True, gc=False):

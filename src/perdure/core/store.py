@@ -117,7 +117,8 @@ class Store(Protocol):
         ...
 
     async def park(self, worker: WorkerId, parks: Sequence[Park]) -> None:
-        """Park each run and stop holding it; a park of a run that the worker does not hold is dropped."""
+        """Park each run and stop holding it; a park of a run that the worker does not hold is dropped,
+        and so is one that the run was told to give up meanwhile (`Park.seen`)."""
         ...
 
     async def finish(self, worker: WorkerId | None, finishes: Sequence[Finish]) -> Sequence[bool]:
@@ -133,6 +134,13 @@ class Store(Protocol):
 
     async def delete(self, runs: Sequence[RunId]) -> int:
         """Delete closed runs with their history; open ones are left alone. Returns how many were deleted."""
+        ...
+
+    async def closed_before(self, before_ms: int, limit: int) -> Sequence[RunId]:
+        """Up to `limit` runs that closed before a moment and that nobody needs any more, those that closed first first.
+
+        A child is needed as long as a run that goes on for it is open: its parent names it by that run.
+        """
         ...
 
     # Holding

@@ -115,6 +115,10 @@ class SealedStore:
         """See `Store`. What the runs had outside stays, until it is swept."""
         return await self._inner.delete(runs)
 
+    async def closed_before(self, before_ms: int, limit: int) -> Sequence[RunId]:
+        """See `Store`."""
+        return await self._inner.closed_before(before_ms, limit)
+
     # Holding
 
     async def register(self, worker: WorkerId, until_ms: int) -> None:

@@ -19,6 +19,7 @@ from perdure.core.command import (
     CompleteRun,
     CompleteUpdate,
     ContinueRun,
+    EditMessage,
     FailRun,
     NextRun,
     ParentClosePolicy,
@@ -26,9 +27,11 @@ from perdure.core.command import (
     RecordSideEffect,
     RecordVersion,
     RejectUpdate,
+    ResetRun,
     RunActivity,
     SetProgress,
     SetStatus,
+    SkipMessage,
     StartChild,
     StartTimer,
     TerminateChild,
@@ -71,6 +74,8 @@ def outcome_of(closing: Closing) -> Outcome:
     if following is not None:
         return Continued(following.run_id)
     match closing:
+        case ResetRun(run_id):
+            return Continued(run_id)
         case CompleteRun(result):
             return Completed(result)
         case FailRun(failure):
@@ -87,7 +92,7 @@ def outcome_of(closing: Closing) -> Outcome:
 
 def next_of(closing: Closing) -> NextRun | None:
     """The run that goes on for the one that closes so."""
-    return None if isinstance(closing, CancelRun | TerminateRun) else closing.next
+    return None if isinstance(closing, CancelRun | TerminateRun | ResetRun) else closing.next
 
 
 def status_of(closing: Closing) -> RunStatus:
@@ -99,7 +104,7 @@ def status_of(closing: Closing) -> RunStatus:
             return RunStatus.FAILED
         case CancelRun():
             return RunStatus.CANCELLED
-        case TerminateRun():
+        case TerminateRun() | ResetRun():
             return RunStatus.TERMINATED
         case ContinueRun():
             return RunStatus.CONTINUED_AS_NEW
@@ -175,9 +180,11 @@ class CommitBuilder:
                 | AcceptUpdate()
                 | RejectUpdate()
                 | CompleteUpdate()
+                | SkipMessage()
+                | EditMessage()
             ):
                 pass
-            case CompleteRun() | FailRun() | CancelRun() | TerminateRun() | ContinueRun() | TimeOutRun():
+            case CompleteRun() | FailRun() | CancelRun() | TerminateRun() | ContinueRun() | TimeOutRun() | ResetRun():
                 self._close(command)
             case _:
                 assert_never(command)
@@ -239,7 +246,10 @@ class CommitBuilder:
     def _close(self, command: Closing) -> None:
         self.closing = command
         live = self._live
+        reset = isinstance(command, ResetRun)
         for child in live.open.children():
+            if reset and child.call_id in command.calls_kept:
+                continue
             match child.close_policy:
                 case ParentClosePolicy.TERMINATE:
                     self._tell_child(child, TerminateRequested(f"parent {live.workflow_id} closed"))
@@ -251,7 +261,7 @@ class CommitBuilder:
         parent, following = live.parent, next_of(command)
         if following is not None:
             self.next = self._following(following)
-        elif parent is not None:
+        elif parent is not None and not reset:
             closed = ChildClosed(parent.call_id, outcome_of(command))
             data = codec.messages.encode(closed)
             self.deliveries.append(Delivery(parent.run_id, closed.id, data, self._turn.at_ms, follows=True))

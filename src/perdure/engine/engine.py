@@ -19,8 +19,10 @@ from perdure.core.ids import RunId, WorkflowId
 from perdure.core.message import (
     CancelRequested,
     Continued,
+    Forked,
     Message,
     Outcome,
+    PauseRequested,
     Query,
     Resumed,
     Signaled,
@@ -100,6 +102,11 @@ class Engine:
         self.local: Local | None = None
         self._clock = clock
         self._starter = Starter(store, clock, self.terminate)
+
+    @property
+    def clock(self) -> Clock:
+        """Time and ids of the verbs."""
+        return self._clock
 
     def _held_here(self, run_id: RunId) -> bool:
         return self.local is not None and self.local.holds(run_id)
@@ -206,8 +213,12 @@ class Engine:
                 return True
         return False
 
+    async def pause(self, workflow_id: WorkflowId, run_id: RunId | None, reason: str) -> None:
+        """Ask a run to take no further turn until it is resumed."""
+        await self._tell(workflow_id, run_id, PauseRequested(reason, self._clock.new_id()), unparks=False)
+
     async def resume(self, workflow_id: WorkflowId, run_id: RunId | None) -> None:
-        """Let a parked run try again."""
+        """Let a parked run try again, or a paused one go on."""
         await self._tell(workflow_id, run_id, Resumed(self._clock.new_id()), unparks=True)
 
     async def _tell(self, workflow_id: WorkflowId, run_id: RunId | None, message: Message, *, unparks: bool) -> None:
@@ -219,10 +230,14 @@ class Engine:
             delivery = Delivery(record.run_id, message.id, data, self._clock.now_ms(), unparks, follows=not unparks)
             (delivered,) = await self.store.deliver([delivery])
             if delivered:
-                if self.local is not None:
-                    self.local.look()
+                self.look()
                 return
             # The run closed in between; the next look finds what became of the workflow id.
+
+    def look(self) -> None:
+        """Something became claimable in this process."""
+        if self.local is not None:
+            self.local.look()
 
     async def terminate(self, workflow_id: WorkflowId, run_id: RunId | None, reason: str) -> None:
         """Close a run at once, without running its code. Raises `RunClosed` if it is closed."""
@@ -230,9 +245,9 @@ class Engine:
             record = await self.current(workflow_id, run_id)
             if record.status is not RunStatus.RUNNING:
                 raise RunClosed(workflow_id=workflow_id, status=record.status.value)
-            live = await self._folded(record)
+            live = await self.folded(record)
             waiting = await self.store.read_waiting(record.run_id)
-            inputs = [each for each in _decodable(waiting) if isinstance(each, Started)]
+            inputs = [each for each in _decodable(waiting) if isinstance(each, Started | Forked)]
             last = live.take_turn(self._clock.now_ms(), [*inputs, TerminateRequested(reason)])
             commit = to_commit(live, last, keeps=lambda _: False)
             if not await self.store.commit(None, [commit]):
@@ -243,7 +258,7 @@ class Engine:
                 return
             # Somebody took a turn in between: look again.
 
-    async def _folded(self, record: RunRecord) -> LiveRun:
+    async def folded(self, record: RunRecord) -> LiveRun:
         """The run without its code: enough to end it."""
         live = LiveRun(record.run_id, record.workflow_id, None)
         try:
@@ -267,8 +282,9 @@ class Engine:
         `QueryFailed`.
         """
         record = await self.find(workflow_id, run_id)
-        await self._settled(record.run_id)
-        record = await self.find(workflow_id, record.run_id)
+        if record.parked is None:
+            await self._settled(record.run_id)
+            record = await self.find(workflow_id, record.run_id)
         live = None if self.local is None else self.local.peek(record)
         if live is not None and live.program is not None:
             return live.query(query)

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias, assert_never
 import msgspec
 
 from perdure.core.command import (
+    OUTSIDE,
     AcceptUpdate,
     CancelActivity,
     CancelChild,
@@ -16,14 +17,17 @@ from perdure.core.command import (
     CompleteRun,
     CompleteUpdate,
     ContinueRun,
+    EditMessage,
     FailRun,
     RecordLocalActivity,
     RecordSideEffect,
     RecordVersion,
     RejectUpdate,
+    ResetRun,
     RunActivity,
     SetProgress,
     SetStatus,
+    SkipMessage,
     StartChild,
     StartTimer,
     TerminateChild,
@@ -43,6 +47,7 @@ from perdure.core.message import (
     Continued,
     DeadlinePassed,
     Failed,
+    Forked,
     Message,
     Moved,
     Outcome,
@@ -82,7 +87,7 @@ def flatten(turns: Iterable[Turn]) -> Iterator[HistoryEvent]:
 def _events(turn: Turn) -> Iterator[tuple[str, dict[str, Any]]]:
     for message in turn.inputs:
         yield from _input_events(message)
-    if not any(isinstance(output, TerminateRun | TimeOutRun) for output in turn.outputs):
+    if not any(isinstance(output, OUTSIDE) for output in turn.outputs):
         yield "WorkflowTaskScheduled", {}
         yield "WorkflowTaskStarted", {}
         yield "WorkflowTaskCompleted", {}
@@ -171,6 +176,9 @@ def _input_events(message: Message) -> Iterator[tuple[str, dict[str, Any]]]:
             yield "WorkflowExecutionMoved", {"route": message.route}
         case PauseRequested():
             yield "WorkflowExecutionPaused", {"reason": message.reason}
+        case Forked():
+            names = {"source_run_id": message.source_run_id, "turns_kept": message.turns_count}
+            yield "WorkflowExecutionForked", {**names, "reason": message.reason}
         case UpdateRequested() | DeadlinePassed():
             # What came of it says it all.
             return
@@ -222,6 +230,8 @@ Told: TypeAlias = (
     | UpsertAttributes
     | SetProgress
     | SetStatus
+    | SkipMessage
+    | EditMessage
 )
 
 
@@ -247,6 +257,10 @@ def _told_event(command: Told | Closing) -> tuple[str, dict[str, Any]]:
             return "MarkerRecorded", {"done": command.done, "total": command.total, "text": command.text}
         case SetStatus():
             return "MarkerRecorded", {"status": command.text}
+        case SkipMessage():
+            return "WorkflowMessageSkipped", {"message_id": command.message_id, "reason": command.reason}
+        case EditMessage():
+            return "WorkflowMessageEdited", {"message_id": command.message_id, "reason": command.reason}
         case _:
             following = next_of(command)
             kind, attributes = _closing_event(command)
@@ -267,5 +281,8 @@ def _closing_event(command: Closing) -> tuple[str, dict[str, Any]]:
             return "WorkflowExecutionCanceled", {"reason": command.failure.message}
         case TerminateRun():
             return "WorkflowExecutionTerminated", {"reason": command.reason}
+        case ResetRun():
+            names = {"new_run_id": command.run_id, "turns_kept": command.turns_count}
+            return "WorkflowExecutionReset", {**names, "reason": command.reason}
         case _:
             assert_never(command)

@@ -13,6 +13,7 @@ from perdure.core import chain, codec
 from perdure.core.attributes import Attribute
 from perdure.core.command import (
     CLOSINGS,
+    OUTSIDE,
     CancelActivity,
     CancelRun,
     CancelTimer,
@@ -24,9 +25,11 @@ from perdure.core.command import (
     NextRun,
     ParentClosePolicy,
     RecordLocalActivity,
+    ResetRun,
     RunActivity,
     SetProgress,
     SetStatus,
+    SkipMessage,
     StartChild,
     StartTimer,
     TerminateRun,
@@ -43,6 +46,7 @@ from perdure.core.message import (
     ChildStarted,
     Completed,
     DeadlinePassed,
+    Forked,
     Message,
     Parent,
     PauseRequested,
@@ -116,7 +120,8 @@ class OpenCalls:
         self.closing: Closing | None = None
         self.note: RunNote | None = None
         self.attributes: dict[str, Attribute] = {}
-        self.paused = False
+        self.paused: PauseRequested | None = None
+        """Why the run shall take no turn."""
         self.children_calls_max = 0
         """The last call id of a child; a run that goes on counts from there."""
 
@@ -134,7 +139,7 @@ class OpenCalls:
         if kind is ActivityClosed or kind is TimerFired or kind is ChildClosed:
             return message.call_id in self.calls  # type: ignore[union-attr]
         match message:
-            case Signaled() | CancelRequested() | Resumed() | UpdateRequested() | PauseRequested():
+            case Signaled() | CancelRequested() | Resumed() | UpdateRequested() | PauseRequested() | Forked():
                 return message.id not in self.requests
             case ChildStarted():
                 return message.call_id in self.calls and message.id not in self.requests
@@ -158,9 +163,15 @@ class OpenCalls:
                 self.requests[message.id] = None
             case Resumed() | PauseRequested():
                 self.requests[message.id] = None
-                self.paused = isinstance(message, PauseRequested)
+                self.paused = message if isinstance(message, PauseRequested) else None
             case Started():
                 self._start(message)
+            case Forked():
+                self.requests[message.id] = None
+                self.paused = None
+                assert self.started is not None, "a run is forked off one that has begun"
+                self.started = chain.forked(self.started, message)
+                self.children_calls_max = max(self.children_calls_max, message.chain.calls_count)
             case _:
                 pass
 
@@ -191,8 +202,11 @@ class OpenCalls:
                 self.children_calls_max = command.call_id
             case CancelActivity() | CancelTimer():
                 self.calls.pop(command.call_id, None)
-            case CompleteRun() | FailRun() | CancelRun() | TerminateRun() | ContinueRun() | TimeOutRun():
+            case CompleteRun() | FailRun() | CancelRun() | TerminateRun() | ContinueRun() | TimeOutRun() | ResetRun():
                 self.closing = command
+            case SkipMessage(message_id):
+                # Sent once more, it is still not wanted.
+                self.requests[message_id] = None
             case UpsertAttributes(attributes):
                 self.attributes = changed_attributes(self.attributes, attributes)
             case UpsertMemo() | SetProgress() | SetStatus():
@@ -252,10 +266,8 @@ class LiveRun:
         """Become what the run was after these recorded turns; they follow the ones it has. Raises `ParkedError`."""
         for turn in turns:
             assert turn.number == self.turns_count + 1, (turn.number, self.turns_count)
-            # The last turn of a run that was ended from outside never reached its program.
-            if self.program is not None and not (
-                turn.outputs and isinstance(turn.outputs[-1], TerminateRun | TimeOutRun)
-            ):
+            # What was done to the run from outside never reached its program.
+            if self.program is not None and not (turn.outputs and isinstance(turn.outputs[-1], OUTSIDE)):
                 self.program.recall(turn)
             self.open.fold(turn)
             self.turns_count = turn.number
@@ -278,6 +290,16 @@ class LiveRun:
                 ids.add(message.id)
                 fresh.append(message)
         return fresh
+
+    def pause(self, messages: Sequence[Message]) -> PauseRequested | None:
+        """Why the run shall take no turn on these messages: the last word on it is a request to pause."""
+        paused = self.open.paused
+        for message in messages:
+            if isinstance(message, TerminateRequested):
+                return None
+            if isinstance(message, PauseRequested | Resumed | Forked) and self.open.awaits(message):
+                paused = message if isinstance(message, PauseRequested) else None
+        return paused
 
     @staticmethod
     def fitting(messages: Sequence[Message]) -> int:
@@ -311,11 +333,11 @@ class LiveRun:
                 # The clock may have gone back since it said that the timer was due.
                 at_ms = max(at_ms, timer.due_at_ms)
             elif type(message) is TerminateRequested:
-                messages = [*(each for each in messages if isinstance(each, Started)), message]
+                messages = [*(each for each in messages if isinstance(each, Started | Forked)), message]
                 outputs = (TerminateRun(message.reason),)
                 break
             elif type(message) is DeadlinePassed:
-                messages = [*(each for each in messages if isinstance(each, Started)), message]
+                messages = [*(each for each in messages if isinstance(each, Started | Forked)), message]
                 outputs = (TimeOutRun(message.kind),)
                 break
         else:
@@ -346,6 +368,13 @@ class LiveRun:
         self.at_ms = at_ms
         return turn
 
+    def note(self, now_ms: int, commands: Sequence[Command]) -> Turn:
+        """A turn of which the program hears nothing: what was done to the run from outside."""
+        turn = Turn(self.turns_count + 1, max(now_ms, self.at_ms), (), tuple(commands))
+        self.open.fold(turn)
+        self.turns_count, self.at_ms = turn.number, turn.at_ms
+        return turn
+
     def _stepped(self, at_ms: int, messages: Sequence[Message]) -> Sequence[Command]:
         if not self.turns_count and isinstance(messages[0], Started):
             due = chain.deadline(messages[0])
@@ -360,7 +389,7 @@ class LiveRun:
         if isinstance(closing, ContinueRun):
             return replace(closing, next=self._inherited(closing.next))
         started = self.open.started
-        if started is None or started.options is None or isinstance(closing, CancelRun | TerminateRun):
+        if started is None or started.options is None or isinstance(closing, CancelRun | TerminateRun | ResetRun):
             return closing
         facts: dict[str, Any] = {"calls_count": self.open.children_calls_max}
         failure: Failure | None = None

@@ -212,7 +212,9 @@ class MemoryStore:
     async def park(self, worker: WorkerId, parks: Sequence[Park]) -> None:
         for park in parks:
             run = self._runs.get(park.run_id)
-            if run is not None and run.worker == worker and len(run.turns) == park.turns_count:
+            if run is None or run.worker != worker or len(run.turns) != park.turns_count:
+                continue
+            if not any(each.delivery.unparks and id not in park.seen for id, each in run.inbox.items()):
                 run.parked = park.failure
                 self._holdings.hold_run(run, None)
 
@@ -247,6 +249,17 @@ class MemoryStore:
             if not same:
                 del self._of_workflow[run.new.workflow_id]
         return len(closed)
+
+    async def closed_before(self, before_ms: int, limit: int) -> Sequence[RunId]:
+        old = [run for run in self._runs.values() if run.closed_at_ms is not None and run.closed_at_ms < before_ms]
+        old.sort(key=lambda run: (run.closed_at_ms, run.index))
+        return [run.new.run_id for run in old if not self._is_needed(run)][:limit]
+
+    def _is_needed(self, run: MemoryRun) -> bool:
+        if run.successor is None or run.new.parent_run_id is None:
+            return False
+        follower = self._follower(run)
+        return follower is not None and follower.closed_at_ms is None
 
     # Holding
 

@@ -64,6 +64,9 @@ class StoreWrapper:
     async def delete(self, runs: Sequence[RunId]) -> int:
         return await self.call("delete", lambda: self.inner.delete(runs))
 
+    async def closed_before(self, before_ms: int, limit: int) -> Sequence[RunId]:
+        return await self.call("closed_before", lambda: self.inner.closed_before(before_ms, limit))
+
     async def register(self, worker: WorkerId, until_ms: int) -> None:
         await self.call("register", lambda: self.inner.register(worker, until_ms))
 

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 from perdure.core import codec
 from perdure.core.command import RecordLocalActivity, RunActivity
-from perdure.core.errors import PerdureError, StoreError, StoreUnavailable
+from perdure.core.errors import Paused, PerdureError, StoreError, StoreUnavailable
 from perdure.core.ids import RunId, WorkerId
-from perdure.core.message import ActivityClosed, Failed, Message, Outcome, Started
+from perdure.core.message import ActivityClosed, Failed, Message, Outcome, PauseRequested, Resumed, Started
 from perdure.core.program import OpenTurn
 from perdure.core.store import (
     AttemptKey,
@@ -40,7 +40,7 @@ from perdure.worker.held import Entry, HeldRun, HostEvents
 from perdure.worker.job import Job, LocalJob
 from perdure.worker.loading import load_lives
 from perdure.worker.local import LocalActivities, LocalTurn
-from perdure.worker.parking import Parking
+from perdure.worker.parking import Parking, decodable
 from perdure.worker.registry import Registry
 from perdure.worker.settling import Settling
 from perdure.worker.stepping import Stepper
@@ -144,7 +144,10 @@ class RunHost:
         lacking: list[tuple[ClaimedRun, HeldRun]] = []
         for each in claimed:
             held = self.held.get(each.run.run_id)
-            if held is None:
+            if held is not None:
+                held.claimed_count = each.run.turns_count
+                self._receive(each, held)
+            else:
                 if self._registry.program_for(each.run) is None and not _ends(each):
                     self._events.spawn(hand_on(self._store, self._clock, self.worker, each.run))
                     continue
@@ -152,9 +155,8 @@ class RunHost:
                 if live is None:
                     live = self._opened(each)
                 held = self.held[each.run.run_id] = HeldRun(live, loading=True)
+                held.claimed_count = each.run.turns_count
                 lacking.append((each, held))
-            else:
-                self._receive(each, held)
         await self._load(lacking)
 
     async def _load(self, lacking: Sequence[tuple[ClaimedRun, HeldRun]]) -> None:
@@ -165,7 +167,7 @@ class RunHost:
                 continue
             held.loading = False
             if error is not None:
-                self._park(held, error)
+                self._park(held, error, list(decodable(each.messages)))
             else:
                 self._receive(each, held)
 
@@ -181,10 +183,10 @@ class RunHost:
         try:
             messages = [codec.messages.decode(data) for data in claimed.messages]
         except PerdureError as error:
-            self._park(held, error)
+            self._park(held, error, list(decodable(claimed.messages)))
             return
         # A claim hands out everything that is visible, so it replaces what waited.
-        held.messages, held.claimed_count = messages, claimed.run.turns_count
+        held.messages = messages
         self.advance(held, self._clock.now_ms())
 
     # Stepping
@@ -226,7 +228,14 @@ class RunHost:
     def advance(self, held: HeldRun, now_ms: int) -> None:
         """Take the next turn of a run, if something waits for it and no commit of it is under way."""
         messages, answers = held.messages, held.answers
-        if held.in_flight or held.loading or not (messages or answers):
+        if held.in_flight or held.loading:
+            return
+        if messages or held.live.open.paused is not None:
+            paused = held.live.pause(messages)
+            if paused is not None:
+                self._pause(held, paused, now_ms)
+                return
+        if not (messages or answers):
             return
         held.messages, held.answers = [], []
         if held.live.open.started is None:
@@ -243,10 +252,24 @@ class RunHost:
             commit = self._step(held, messages, answers, now_ms=now_ms)
         except Exception as error:  # ParkedError, or a bug of an interpreter: either way the run must wait for a human
             held.answers = [*answers, *held.answers]
-            self._park(held, error)
+            self._park(held, error, messages)
             return
         if commit is not None:
             self._put(Entry(held, commit, answers))
+
+    def _pause(self, held: HeldRun, paused: PauseRequested, now_ms: int) -> None:
+        """Record that the run shall pause, in a turn of its own, then park it; what else waits for it waits on."""
+        requests: list[Message] = [each for each in held.messages if isinstance(each, PauseRequested | Resumed)]
+        if held.live.open.started is None or not held.live.fresh(requests):
+            self._park(held, Paused(workflow_id=held.live.workflow_id, reason=paused.reason))
+            return
+        try:
+            commit = self._step(held, requests, [], now_ms=now_ms)
+        except Exception as error:  # as in `advance`
+            self._park(held, error)
+            return
+        if commit is not None:
+            self._put(Entry(held, commit, []))
 
     def _step(
         self,
@@ -282,7 +305,7 @@ class RunHost:
         except Exception as error:  # as in `advance`
             self._local.close(held)
             held.answers = [*opened.answers, *held.answers]
-            self._park(held, error)
+            self._park(held, error, opened.messages)
             return
         self._put(Entry(held, commit, opened.answers))
 
@@ -332,7 +355,7 @@ class RunHost:
         if commit.children or commit.deliveries:
             self._events.claimable()
         if commit.keep or held.claimed_count >= commit.number:
-            if held.answers or held.messages:
+            if held.answers or held.messages or live.open.paused is not None:
                 self.advance(held, self._clock.now_ms())
             elif not held.jobs:
                 self._rest(held)
@@ -395,8 +418,8 @@ class RunHost:
 
     # Parking
 
-    def _park(self, held: HeldRun, error: Exception) -> None:
-        self._parking.park(self.worker, held, error)
+    def _park(self, held: HeldRun, error: Exception, messages: Sequence[Message] = ()) -> None:
+        self._parking.park(self.worker, held, error, messages)
         self._abandon(held)
 
     def forget(self, run_id: RunId) -> None:

@@ -63,7 +63,7 @@ class Stepper:
             consumed=[message.id for message in messages] if messages and create is None else (),
             finished=tuple([answer.call_id for answer in answers]),
             keeps=self._keep,
-            busy=bool(held.jobs or held.messages or held.answers),
+            busy=bool(held.jobs or held.messages or held.answers or held.live.open.paused),
             create=create,
         )
 

@@ -38,6 +38,7 @@ from perdure.worker.identity import is_gone
 from perdure.worker.job import Job
 from perdure.worker.mailbox import Mailbox
 from perdure.worker.registry import Registry
+from perdure.worker.retention import delete_old_runs
 from perdure.worker.system import context_of
 from perdure.worker.watchdog import Watched
 
@@ -64,6 +65,8 @@ class WorkerOptions(msgspec.Struct, frozen=True):
     lease_ms: int = 10_000
     """How long others wait for a silent worker."""
     limits: ActivityLimits = ActivityLimits()
+    retention_ms: int | None = None
+    """Runs that closed longer ago are deleted; None: never."""
 
 
 class Worker:
@@ -137,7 +140,10 @@ class Worker:
                 await promptly(self._store, lambda other=other: self._store.release(other, died=True))
         await self._register()
         # The first one makes runs go on; the others only keep watch (see `watches`).
-        loops = (self._claim_loop, self._news_loop, self._lease_loop)
+        loops = [self._claim_loop, self._news_loop, self._lease_loop]
+        retention_ms = self._options.retention_ms
+        if retention_ms is not None:
+            loops.append(lambda: delete_old_runs(self._store, self._clock, retention_ms))
         self._loops = [asyncio.create_task(self._for_ever(loop)) for loop in loops]
 
     async def _for_ever(self, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -17,14 +17,17 @@ from perdure.core.command import (
     CompleteRun,
     CompleteUpdate,
     ContinueRun,
+    EditMessage,
     FailRun,
     RecordLocalActivity,
     RecordSideEffect,
     RecordVersion,
     RejectUpdate,
+    ResetRun,
     RunActivity,
     SetProgress,
     SetStatus,
+    SkipMessage,
     StartChild,
     StartTimer,
     TerminateChild,
@@ -151,6 +154,8 @@ def describe(command: Command | None) -> str:
             return "the run's cancellation"
         case TerminateRun():
             return "the run's termination"
+        case SkipMessage() | EditMessage() | ResetRun():
+            return "what an operator did"
         case ContinueRun():
             return "the run's continuation as a new one"
         case TimeOutRun():

@@ -89,6 +89,7 @@ def _insert_messages(db: Database, deliveries: Sequence[tuple[int, Delivery]]) -
     flat: list[Any] = []
     for message, (key, delivery) in enumerate(deliveries, last + 1):
         flat += (message, key, delivery.message_id, delivery.visible_at_ms, delivery.data, delivery.follows)
+        flat.append(delivery.unparks)
     if db.run_rows("insert_messages", flat) < len(deliveries):
         inserted = set(db.values("messages_since", last))
         deliveries = [delivery for message, delivery in enumerate(deliveries, last + 1) if message in inserted]

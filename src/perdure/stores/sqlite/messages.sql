@@ -64,7 +64,8 @@ select json_group_array(json_array(run_id, id)) from runs where run_id in (value
 
 -- name: insert_messages
 -- A message that waits already is left out.
-insert or ignore into inbox (id, run_key, message_id, visible_at_ms, data, follows) values {(?, ?, ?, ?, ?, ?)};
+insert or ignore into inbox (id, run_key, message_id, visible_at_ms, data, follows, unparks)
+values {(?, ?, ?, ?, ?, ?, ?)};
 
 -- name: messages_since
 -- Which of the messages just inserted were not left out.

@@ -105,6 +105,11 @@ def _waiting_attempt(row: Sequence[Any]) -> WaitingAttempt:
     )
 
 
+def closed_before(db: Database, before_ms: int, limit: int) -> list[RunId]:
+    """See `Store.closed_before`."""
+    return db.values("closed_before", before_ms, limit)
+
+
 def list_runs(db: Database, where: Filter, limit: int, before: RunId | None) -> list[RunRecord]:
     """See `Store.list_runs`."""
     keys = filters.list_keys(db, where, limit, before)

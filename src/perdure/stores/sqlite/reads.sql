@@ -51,3 +51,12 @@ select json_group_array(json_array(attempts.call_id, attempts.turn_number, attem
 select workflow_type, route, queue, count(*), count(lease_id), count(parked),
     min(case when lease_id is null and parked is null then due_at_ms end)
   from runs where status = 'running' group by workflow_type, route, queue order by workflow_type, route, queue;
+
+-- name: closed_before
+-- Closed runs, those that closed first first; without children of which a follower is open.
+select json_group_array(run_id) from (
+  select run_id from runs where closed_at_ms < ?
+    and (successor is null or parent_run_id is null or not exists (select 1 from runs as later
+           where later.workflow_id = runs.workflow_id and later.closed_at_ms is null
+             and later.first_run_id = runs.first_run_id))
+   order by closed_at_ms, id limit ?);

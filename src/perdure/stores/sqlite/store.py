@@ -72,6 +72,9 @@ class SqliteStore:
     async def delete(self, runs: Sequence[RunId]) -> int:
         return await self._writer.ask(lambda db: messages.delete(db, runs))
 
+    async def closed_before(self, before_ms: int, limit: int) -> Sequence[RunId]:
+        return await self._reader.ask(lambda db: reads.closed_before(db, before_ms, limit))
+
     # Holding
 
     async def register(self, worker: WorkerId, until_ms: int) -> None:

@@ -183,4 +183,5 @@ def park(db: Database, worker: WorkerId, parks: Sequence[Park]) -> None:
     lease_id = db.value("find_lease", worker)
     for one in parks:
         facts = {"run_id": one.run_id, "turns_count": one.turns_count, "failure": one.failure, "lease_id": lease_id}
+        facts["seen"] = msgspec.json.encode(one.seen).decode()
         db.run_named("park_run", facts)

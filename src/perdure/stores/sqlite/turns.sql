@@ -81,4 +81,6 @@ update runs set lease_id = null, handed_id = 0,
 update runs set parked = :failure, lease_id = null, handed_id = 0,
        due_at_ms = (select min(inbox.visible_at_ms) from inbox where inbox.run_key = runs.id)
  where run_id = :run_id and lease_id = :lease_id
-   and :turns_count = coalesce((select max(turns.number) from turns where turns.run_key = runs.id), 0);
+   and :turns_count = coalesce((select max(turns.number) from turns where turns.run_key = runs.id), 0)
+   and not exists (select 1 from inbox where inbox.run_key = runs.id and inbox.unparks = 1
+                      and inbox.message_id not in (select value from json_each(:seen)));

@@ -30,6 +30,7 @@ from perdure.testing.conformance.lasting import TestLasting
 from perdure.testing.conformance.leasing import TestLeasing
 from perdure.testing.conformance.listing import TestListing
 from perdure.testing.conformance.missed_answers import TestMissedAnswers
+from perdure.testing.conformance.parking import TestParkingAndRetention
 from perdure.testing.conformance.reading import TestReading
 from perdure.testing.conformance.waiting import TestWaiting
 
@@ -47,6 +48,7 @@ __all__ = [
     "TestLeasing",
     "TestListing",
     "TestMissedAnswers",
+    "TestParkingAndRetention",
     "TestReading",
     "TestStartingAgain",
     "TestWaiting",

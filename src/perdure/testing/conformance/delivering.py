@@ -111,7 +111,7 @@ class TestDelivering:
         await store.create([run])
         await store.deliver([message(run, "r1", unparks=True)])
         await claim(store, ANNA)
-        await store.park(ANNA, [Park(run.run_id, 0, b"why")])
+        await store.park(ANNA, [Park(run.run_id, 0, b"why", seen=("r1",))])
 
         await store.deliver([message(run, "r1", unparks=True)])
 
