@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import perdure
-from perdure import activity, data, workflow
+from perdure import activity, data, testing, workflow
 from perdure.core import failure, ids, payload, turn
 from perdure.core.filter import lexer, parser
 from perdure.engine import attempts, history
@@ -19,6 +19,7 @@ REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference"
 API = (REFERENCE / "api.md").read_text()
 EVENTS = (REFERENCE / "history-events.md").read_text()
 LIMITS = (REFERENCE / "limits.md").read_text()
+TESTING = (REFERENCE / "testing.md").read_text()
 
 OUTCOMES = ("Completed", "Failed", "TimedOut", "Canceled", "Terminated")
 
@@ -51,6 +52,18 @@ def test_the_api_page_names_every_option(kind: object) -> None:
     annotations: dict[str, object] = getattr(kind, "__annotations__", {})
 
     assert missing([name for name in annotations if name != "return"], API) == []
+
+
+@pytest.mark.parametrize("kind", [testing.TestEnvironment, testing.Mock, testing.ActivityEnvironment])
+def test_the_page_of_the_test_kit_names_every_verb(kind: type) -> None:
+    verbs = [name for name, _ in inspect.getmembers(kind, inspect.isfunction) if not name.startswith("_")]
+    internal = {"answers_for", "checked", "fits", "next"}
+
+    assert missing([verb for verb in verbs if verb not in internal], TESTING) == []
+
+
+def test_the_page_of_the_test_kit_names_everything_public() -> None:
+    assert missing([*testing.__all__, *testing.EnvironmentOptions.__annotations__], TESTING) == []
 
 
 def test_the_page_of_events_names_every_type() -> None:

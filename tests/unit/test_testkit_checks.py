@@ -8,8 +8,7 @@ import pytest
 
 from perdure import Perdure, WorkflowFailed
 from perdure.core.errors import InvalidOption, NonDeterminism
-from perdure.testing import TestEnvironment
-from perdure.testing.kit.errors import NetworkRefused, NotIdempotent
+from perdure.testing import NetworkRefused, NotIdempotent, NotReplayable, TestEnvironment
 from tests.unit.kit_shop import app, charge, counts, month, three_charges
 
 shop = Perdure("memory://")
@@ -52,6 +51,16 @@ async def fickle() -> None:
         await asyncio.sleep(60)
     else:
         await counted("b")
+
+
+@shop.workflow
+async def unsorted() -> None:
+    """Takes the elements of a set as they come."""
+    for word in {"ant", "bee", "cow", "dog", "elk", "fox", "gnu", "hen"}:
+        if word < "c":
+            await counted(word)
+        else:
+            await asyncio.sleep(1)
 
 
 @shop.activity(retries=0)
@@ -113,6 +122,33 @@ async def test_every_turn_is_replayed_and_code_that_decides_otherwise_is_found()
         with pytest.raises(NonDeterminism, match="the code asked for") as caught:
             await (await shop.start(fickle)).result()
         assert "found by replaying workflow" in caught.value.__notes__[0]
+
+
+@pytest.mark.slow
+async def test_code_that_depends_on_the_order_of_a_set_is_found_in_another_process() -> None:
+    async with TestEnvironment(app, replay="processes"):
+        assert await (await app.start(month, "tok")).result() == "tok/100, packed tok"
+
+    async def in_any_order() -> None:
+        async with TestEnvironment(shop, replay="processes"):
+            await (await shop.start(unsorted)).result()
+
+    with pytest.raises(NotReplayable, match="hash seed"):
+        await in_any_order()
+
+
+async def test_an_app_in_no_module_is_replayed_in_no_other_process() -> None:
+    hidden = Perdure("memory://")
+
+    @hidden.workflow
+    async def nothing() -> None: ...
+
+    async def unreachable() -> None:
+        async with TestEnvironment(hidden, replay="processes"):
+            await (await hidden.start(nothing)).result()
+
+    with pytest.raises(InvalidOption, match="needs an app in a module's variable"):
+        await unreachable()
 
 
 async def test_sound_code_replays_without_a_word() -> None:

@@ -8,8 +8,7 @@ import pytest
 
 from perdure import ActivityError, Perdure, WorkflowFailed, workflow
 from perdure.core.errors import InvalidArguments, InvalidOption
-from perdure.testing import ANY, TestEnvironment, matching
-from perdure.testing.kit.errors import Standstill, UnfitMock, UnmockedActivity
+from perdure.testing import ANY, Standstill, TestEnvironment, UnfitMock, UnmockedActivity, matching
 from tests.unit.kit_shop import (
     app,
     brewing,

@@ -65,19 +65,11 @@ async def test_the_history(perdure_env, perdure_snapshot):
 
 def run(folder: Path, *arguments: str, code: int = 0) -> str:
     """Run pytest on the project in `folder`; return what it printed."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
-    if "perdure.testing.pytest_plugin" not in entry_points():
-        command += ["-p", "perdure.testing.pytest_plugin"]
+    plugin = ("-p", "perdure.testing.pytest_plugin")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *plugin, *arguments]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout
-
-
-def entry_points() -> list[str]:
-    """The plugins that this installation loads by itself."""
-    from importlib.metadata import entry_points
-
-    return [each.value for each in entry_points(group="pytest11")]
 
 
 @pytest.fixture

@@ -8,8 +8,7 @@ import pytest
 
 from perdure import ActivityTimeout, Perdure, RunStatus, WorkflowFailed, WorkflowNotFound
 from perdure.core.errors import AlreadyRunning, EngineStopped, InvalidOption
-from perdure.testing import TestEnvironment
-from perdure.testing.kit.errors import Standstill
+from perdure.testing import Standstill, TestEnvironment
 from tests.unit.kit_shop import (
     APPROVE,
     app,

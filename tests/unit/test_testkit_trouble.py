@@ -8,8 +8,7 @@ import pytest
 
 from perdure import WorkflowFailed
 from perdure.core.errors import InvalidOption, StoreUnavailable
-from perdure.testing import FaultKind, TestEnvironment, for_each_store_call
-from perdure.testing.kit.errors import Standstill
+from perdure.testing import FaultKind, Standstill, TestEnvironment, for_each_store_call
 from tests.unit.kit_shop import APPROVE, app, approval, counts, month, three_charges
 
 

@@ -11,6 +11,15 @@ if TYPE_CHECKING:
     from perdure.testing.kit.activities import ActivityEnvironment
     from perdure.testing.kit.answers import ANY, Answers, Mock, MockCall, matching
     from perdure.testing.kit.environment import TestEnvironment
+    from perdure.testing.kit.errors import (
+        NetworkRefused,
+        NotIdempotent,
+        NotReplayable,
+        Standstill,
+        TestError,
+        UnfitMock,
+        UnmockedActivity,
+    )
     from perdure.testing.kit.faults import Fault, FaultKind
     from perdure.testing.kit.options import EnvironmentOptions
     from perdure.testing.kit.pace import Alarm
@@ -27,13 +36,29 @@ __all__ = [
     "FaultKind",
     "Mock",
     "MockCall",
+    "NetworkRefused",
+    "NotIdempotent",
+    "NotReplayable",
+    "Standstill",
     "TestEnvironment",
+    "TestError",
+    "UnfitMock",
+    "UnmockedActivity",
     "assert_history",
     "for_each_store_call",
     "matching",
 ]
 
 _PLACES = {
+    "errors": (
+        "NetworkRefused",
+        "NotIdempotent",
+        "NotReplayable",
+        "Standstill",
+        "TestError",
+        "UnfitMock",
+        "UnmockedActivity",
+    ),
     "activities": ("ActivityEnvironment",),
     "answers": ("ANY", "Answers", "Mock", "MockCall", "matching"),
     "environment": ("TestEnvironment",),

@@ -18,7 +18,7 @@ from perdure.testing.kit.faults import Fault, FaultKind
 from perdure.testing.kit.fence import Fence
 from perdure.testing.kit.options import EnvironmentOptions, moment_ms, settings_of
 from perdure.testing.kit.pace import Alarm
-from perdure.testing.kit.replaying import Replayer
+from perdure.testing.kit.replaying import Replayer, replay_in_processes
 from perdure.testing.kit.stage import Stage
 
 P = ParamSpec("P")
@@ -41,6 +41,7 @@ class TestEnvironment:
         self._settings = settings_of(options)
         self._stage: Stage | None = None
         self._cast: Cast | None = None
+        self._replayer: Replayer | None = None
         self._fence = None if self._settings.network is None else Fence(self._settings.network)
 
     def __repr__(self) -> str:
@@ -56,7 +57,10 @@ class TestEnvironment:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         stage = self._running
+        histories: list[bytes] = []
         try:
+            if error is None and self._settings.processes and self._replayer is not None:
+                histories = await self._replayer.histories()
             await self.app.leave()
         finally:
             if self._fence is not None:
@@ -67,6 +71,8 @@ class TestEnvironment:
             for other in others:
                 first.add_note(f"and: {other}")
             raise first
+        if histories:
+            await replay_in_processes(self.app, histories)
 
     def _make_stage(self) -> Stage:
         registry, settings = self.app.registry, self._settings
@@ -83,7 +89,8 @@ class TestEnvironment:
         named = {activity.queue for activity in registry.activities.values() if activity.queue is not None}
         stage.store.queues |= {*named, *settings.queues}
         if settings.replay:
-            stage.store.on_committed = Replayer(stage.store.inner, cast, stage.report).committed
+            self._replayer = Replayer(stage.store.inner, cast, stage.report)
+            stage.store.on_committed = self._replayer.committed
         self._stage = stage
         return stage
 

@@ -1,7 +1,7 @@
 """What the test kit raises: a branch of the tree in `core.errors`.
 
 TestError
-└── Standstill  UnfitMock  UnmockedActivity  NotIdempotent  NetworkRefused
+└── Standstill  UnfitMock  UnmockedActivity  NotIdempotent  NetworkRefused  NotReplayable
 """
 
 from perdure.core.error import PerdureError
@@ -48,3 +48,10 @@ class NetworkRefused(TestError):
 
     code = "PDR6005"
     template = "{what} is refused in this test; mock what needs it, or allow it with network=(...)"
+
+
+class NotReplayable(TestError):
+    """A run of the test could not be replayed in another process."""
+
+    code = "PDR6006"
+    template = "a replay in a process with the hash seed {seed} failed: {reason}; do not depend on the order of sets, nor on what one process remembers"

@@ -29,8 +29,8 @@ class EnvironmentOptions(TypedDict, total=False):
     """What becomes of activities that are not mocked; they run."""
     twice: bool
     """Run each activity twice, and report those that then end differently."""
-    replay: bool
-    """After each turn, replay its run from the start."""
+    replay: bool | Literal["processes"]
+    """After each turn, replay its run from the start; "processes": at the end also in one with another hash seed."""
     network: Iterable[str] | None
     """Refuse the network but for this machine and these hosts (`db.test`, `db.test:5432`); None refuses nothing."""
 
@@ -46,6 +46,7 @@ class Settings(msgspec.Struct, frozen=True):
     refuses_unmocked: bool = False
     twice: bool = False
     replay: bool = False
+    processes: bool = False
     network: frozenset[str] | None = None
 
 
@@ -68,7 +69,12 @@ def settings_of(options: EnvironmentOptions) -> Settings:
                     remedy = "give 'run' or 'refuse'"
                     raise InvalidOption(name=name, value=repr(value), fact="is unknown", remedy=remedy)
                 given["refuses_unmocked"] = value == "refuse"
-            case "store" | "seed" | "twice" | "replay":
+            case "replay":
+                if value not in (True, False, "processes"):
+                    remedy = "give True, False or 'processes'"
+                    raise InvalidOption(name=name, value=repr(value), fact="is unknown", remedy=remedy)
+                given["replay"], given["processes"] = bool(value), value == "processes"
+            case "store" | "seed" | "twice":
                 given[name] = value
             case _:
                 known = ", ".join(EnvironmentOptions.__annotations__)

@@ -1,16 +1,34 @@
 """Replays each run from its start after every turn: code that a replay could not repeat is found in the test."""
 
+import asyncio
+import os
+import platform
+import sys
+import tempfile
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
+import msgspec
+
+from perdure.app import Perdure
 from perdure.core import codec
-from perdure.core.errors import ParkedError
+from perdure.core.errors import InvalidOption, ParkedError
+from perdure.core.filter.build import runs_where
 from perdure.core.ids import RunId
 from perdure.core.store import Commit, Store
+from perdure.core.turn import Turn
 from perdure.engine.live import LiveRun
+from perdure.engine.recorded import Replayed, recorded_history
+from perdure.testing.kit.errors import NotReplayable
 from perdure.testing.kit.mocked import MockProgram
+from perdure.testing.targets import name_of
 from perdure.worker.registry import Registry
 
 TURNS_MAX = 1_000_000
+RUNS_MAX = 10_000
+"""So many runs at most are replayed in another process."""
+HASH_SEEDS = ("1", "2")
+"""Strings hash otherwise under each of them, so that sets are iterated in another order."""
 
 
 class Replayer:
@@ -38,3 +56,52 @@ class Replayer:
                 self._report(error)
             finally:
                 live.close()
+
+    async def histories(self) -> list[bytes]:
+        """All runs of workflows that are not mocked, each as a line that `perdure replay` reads."""
+        lines: list[bytes] = []
+        for record in await self._store.list_runs(runs_where(), RUNS_MAX):
+            program = self._registry.program(record.workflow_type)
+            if program is None or isinstance(program, MockProgram):
+                continue
+            (history,) = await self._store.read_turns([(record.run_id, 0)], TURNS_MAX)
+            turns: list[Turn] = [codec.turns.decode(data) for data in history]
+            by = f"Python {platform.python_version()}"
+            made = recorded_history(record.workflow_type, record.workflow_id, record.run_id, turns, by)
+            lines.append(msgspec.json.encode(made))
+        return lines
+
+
+async def replay_in_processes(app: Perdure, histories: Sequence[bytes]) -> None:
+    """Replay histories in processes with other hash seeds. Raises `NotReplayable`; `InvalidOption` without a module."""
+    target = name_of(app)
+    if target is None:
+        fact, remedy = "needs an app in a module's variable", "put it there, or give replay=True"
+        raise InvalidOption(name="replay", value="'processes'", fact=fact, remedy=remedy)
+    with tempfile.TemporaryDirectory() as folder:
+        file = _written(Path(folder, "histories.jsonl"), histories)
+        for seed in HASH_SEEDS:
+            await _replay_under(seed, target, file)
+
+
+def _written(file: Path, histories: Sequence[bytes]) -> Path:
+    file.write_bytes(b"\n".join(histories))
+    return file
+
+
+async def _replay_under(seed: str, target: str, file: Path) -> None:
+    environment = os.environ | {
+        "PYTHONHASHSEED": seed,
+        "PYTHONPATH": os.pathsep.join(each for each in sys.path if each),
+    }
+    command = (sys.executable, "-m", "perdure", "replay", "--app", target, "--output", "json", str(file))
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=pipe, stderr=pipe)
+    out, err = await process.communicate()
+    try:
+        replayed = msgspec.json.decode(out, type=list[Replayed])
+    except msgspec.MsgspecError as error:
+        raise NotReplayable(seed=seed, reason=err.decode(errors="replace").strip()) from error
+    for each in replayed:
+        if each.mismatch is not None:
+            raise NotReplayable(seed=seed, reason=f"workflow {each.workflow_id!r}: {each.mismatch.message}")
