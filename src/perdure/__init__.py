@@ -3,6 +3,7 @@
 from perdure import activity, workflow
 from perdure.app import Perdure
 from perdure.blocking import BlockingPerdure
+from perdure.bulk import BulkHandle
 from perdure.core.attributes import Attribute as SearchAttribute
 from perdure.core.command import ParentClosePolicy
 from perdure.core.errors import (
@@ -35,6 +36,7 @@ from perdure.description import RunDescription, RunSummary
 from perdure.engine.history import HistoryEvent
 from perdure.engine.starting import IdConflict, IdReuse
 from perdure.handle import Handle
+from perdure.programs.bulk.plan import BulkFailure, BulkProgress, BulkResult
 from perdure.programs.code.definition import Activity, Signal, Workflow
 from perdure.programs.code.options import RetryPolicy
 from perdure.programs.code.search import SearchKey
@@ -46,6 +48,10 @@ __all__ = [
     "AlreadyRunning",
     "ApplicationError",
     "BlockingPerdure",
+    "BulkFailure",
+    "BulkHandle",
+    "BulkProgress",
+    "BulkResult",
     "ChildWorkflowError",
     "ExecutionError",
     "ExternalWorkflowError",

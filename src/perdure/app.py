@@ -10,6 +10,7 @@ from typing import Any, Literal, ParamSpec, TypeVar, TypeVarTuple, Unpack, overl
 from msgspec.structs import replace
 
 from perdure.blocking import BlockingPerdure
+from perdure.bulk import Bulk
 from perdure.core.errors import (
     BlockingCallInLoop,
     EngineStopped,
@@ -99,6 +100,7 @@ class Perdure:
         )
         self._runtime: AnyRuntime | None = None
         self.schedules = Schedules(self)
+        self.bulk = Bulk(self)
 
     def use_store(self, url: str) -> None:
         """Use another store than the one named at first; only while the app is not running."""

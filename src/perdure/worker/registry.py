@@ -10,12 +10,14 @@ from perdure.core.ids import checked_id
 from perdure.core.program import Program
 from perdure.core.route import parsed, route_of, version_of
 from perdure.core.store import NewRun, RunRecord
+from perdure.programs.bulk.program import BulkProgram
 from perdure.programs.code.definition import Activity
 from perdure.programs.code.system import PREFIX
 from perdure.programs.schedule.program import ScheduleProgram
+from perdure.worker.bulk import BULK_ACTIVITIES
 from perdure.worker.system import SYSTEM
 
-SYSTEM_PROGRAMS: tuple[Program, ...] = (ScheduleProgram(),)
+SYSTEM_PROGRAMS: tuple[Program, ...] = (ScheduleProgram(), BulkProgram())
 """Programs that every worker knows."""
 VERSION_MAX = 1_000_000
 """Highest version of a workflow."""
@@ -39,7 +41,7 @@ class Registry:
         self.build = None if build is None else checked_id("build", build)
         self._pinned = pinned
         self._activities: dict[str, Activity[..., Any]] = {}
-        self._runnable: dict[str, Activity[..., Any]] = dict(SYSTEM)
+        self._runnable: dict[str, Activity[..., Any]] = {**SYSTEM, **BULK_ACTIVITIES}
         self._versions: dict[str, dict[int, _Registered]] = {}
         self._programs: dict[tuple[str, int], Program] = {(each.name, 1): each for each in SYSTEM_PROGRAMS}
         self._places: dict[tuple[str, str], str] = {}
