@@ -12,6 +12,7 @@ from perdure.description import RunDescription, RunSummary
 from perdure.engine.history import HistoryEvent
 from perdure.handle import Handle
 from perdure.programs.code.definition import Signal
+from perdure.schedules.blocking import BlockingSchedules
 from perdure.starting import StartKeywords
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class BlockingPerdure:
         self._running: AbstractAsyncContextManager[object] = app if work else app.client()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self.schedules = BlockingSchedules(self, app.schedules)
 
     def __enter__(self) -> "BlockingPerdure":
         loop = self._loop = asyncio.new_event_loop()

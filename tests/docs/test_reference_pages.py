@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import perdure
-from perdure import activity, data, testing, workflow
+from perdure import activity, data, schedules, testing, workflow
 from perdure.core import failure, ids, payload, turn
 from perdure.core.filter import lexer, parser
 from perdure.engine import attempts, history
@@ -32,8 +32,8 @@ def missing(names: list[str], page: str) -> list[str]:
 
 @pytest.mark.parametrize(
     "names",
-    [perdure.__all__, workflow.__all__, activity.__all__, data.__all__],
-    ids=("perdure", "workflow", "activity", "data"),
+    [perdure.__all__, workflow.__all__, activity.__all__, data.__all__, schedules.__all__],
+    ids=("perdure", "workflow", "activity", "data", "schedules"),
 )
 def test_the_api_page_names_everything_public(names: list[str]) -> None:
     assert missing(names, API) == []

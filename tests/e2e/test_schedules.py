@@ -260,11 +260,25 @@ async def test_a_deleted_schedule_is_gone_for_ever_and_its_workflows_go_on(url: 
                 await verb()
 
 
+async def test_a_schedule_that_no_worker_has_seen_is_described_as_it_was_created(url: str) -> None:
+    async with open_shop(url) as (shop, environment):
+        await environment.crash(restart=False)
+        handle = await shop.app.schedules.create("r", HOURLY, shop.report, "word", note="new")
+
+        found = await handle.describe()
+
+        assert (found.note, found.actions_count, found.next_times[0]) == ("new", 0, at(1))
+        await environment.start_worker()
+        await environment.sleep("61m")
+        assert await shop.hours() == [1]
+
+
 async def test_schedules_are_listed_and_their_ids_are_their_own(url: str) -> None:
-    async with open_shop(url) as (shop, _):
+    async with open_shop(url) as (shop, environment):
         schedules = shop.app.schedules
         await schedules.create("a", HOURLY, shop.report, "word", request_id="once")
         await schedules.create("a", HOURLY, shop.report, "word", request_id="once")
+        await environment.sleep("1s")
         await schedules.create_by_name("b", HOURLY, "report", "word")
 
         assert [each.id for each in await schedules.list()] == ["b", "a"]

@@ -11,6 +11,7 @@ from perdure.core.errors import (
     PerdureError,
     RunError,
     RunParked,
+    ScheduleNotFound,
     SchemaTooNew,
     StillRunning,
     StoreError,
@@ -44,7 +45,7 @@ def exit_of(error: PerdureError) -> Exit:
     match error:
         case WorkflowFailed():
             return Exit.FAILED
-        case WorkflowNotFound():
+        case WorkflowNotFound() | ScheduleNotFound():
             return Exit.NOT_FOUND
         case RunParked() | ParkedError():
             return Exit.PARKED

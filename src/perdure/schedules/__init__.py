@@ -2,6 +2,7 @@
 
 from perdure.programs.schedule.spec import Calendar, Interval, ScheduleSpec
 from perdure.programs.schedule.state import Action, Overlap
+from perdure.schedules.blocking import BlockingScheduleHandle, BlockingSchedules
 from perdure.schedules.client import ScheduleHandle, Schedules
 from perdure.schedules.values import (
     Schedule,
@@ -14,6 +15,8 @@ from perdure.schedules.values import (
 
 __all__ = [
     "Action",
+    "BlockingScheduleHandle",
+    "BlockingSchedules",
     "Calendar",
     "Interval",
     "Overlap",

@@ -4,6 +4,7 @@ from collections.abc import Callable, Coroutine
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVarTuple, Unpack, cast
 
+from perdure.core import codec
 from perdure.core.errors import (
     AlreadyRunning,
     InvalidSchedule,
@@ -19,6 +20,7 @@ from perdure.core.payload import Payload, from_payload, to_payload
 from perdure.core.store import RunStatus
 from perdure.programs.code.definition import Workflow
 from perdure.programs.code.program import CodeProgram
+from perdure.programs.schedule.program import ScheduleProgram
 from perdure.programs.schedule.spec import ScheduleSpec, check_due
 from perdure.programs.schedule.state import (
     ID_PREFIX,
@@ -76,17 +78,27 @@ class ScheduleHandle:
         return described(await self._found())
 
     async def _found(self) -> Described:
-        now_ms = self._app.clock.now_ms()
+        question = Query("describe", (to_payload(self._app.clock.now_ms()),))
 
-        async def look(engine: "Engine") -> RunId:
+        async def look(engine: "Engine") -> tuple[RunId, Payload | None]:
             record = await engine.find(self.workflow_id)
             if record.status is not RunStatus.RUNNING:
                 raise ScheduleNotFound(schedule_id=self.id)
-            return record.run_id
+            answer = None
+            if not record.turns_count:
+                # No worker has seen it yet: it is what it was created as.
+                for waiting in (await engine.store.read_waiting(record.run_id)).messages:
+                    message = codec.messages.decode(waiting.data)
+                    if isinstance(message, Started):
+                        run = ScheduleProgram().open(record.run_id)
+                        run.begin(message)
+                        answer = run.query(question)
+            return record.run_id, answer
 
         try:
-            run_id = await self._app.call(look)
-            answer = await self._app.query(self.workflow_id, run_id, Query("describe", (to_payload(now_ms),)))
+            run_id, answer = await self._app.call(look)
+            if answer is None:
+                answer = await self._app.query(self.workflow_id, run_id, question)
         except (WorkflowNotFound, RunClosed) as error:
             raise ScheduleNotFound(schedule_id=self.id) from error
         found: Described = from_payload(answer, Described, what="the description of a schedule")

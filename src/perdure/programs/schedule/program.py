@@ -57,7 +57,7 @@ class ScheduleRun:
         """See `ProgramRun`."""
         # A turn that was told only what was known already has no messages.
         if messages and isinstance(messages[0], Started):
-            self._begin(messages[0])
+            self.begin(messages[0])
         assert self.started is not None, "the first message of a run is its start"
         assert self.plan is not None, "the first message of a run is its start"
         before = to_payload(self.state)
@@ -79,7 +79,8 @@ class ScheduleRun:
         self.state.calls_count += 1
         return [*commands, RecordSideEffect(self.state.calls_count, to_payload(self.state))]
 
-    def _begin(self, started: Started) -> None:
+    def begin(self, started: Started) -> None:
+        """Know what it was started with."""
         self.started = started
         self.plan = from_payload(started.args[0], Plan, what="the plan of a schedule")
         self.state = from_payload(started.args[1], State, what="the state of a schedule")
@@ -102,7 +103,7 @@ class ScheduleRun:
         self._turns_count += 1
         for message in turn.inputs:
             if isinstance(message, Started):
-                self._begin(message)
+                self.begin(message)
         planned_by = self.state.planned_by
         for command in turn.outputs:
             if isinstance(command, RecordSideEffect):
