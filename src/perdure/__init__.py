@@ -33,6 +33,7 @@ from perdure.core.failure import (
 from perdure.core.filter.build import quoted
 from perdure.core.store import RunStatus
 from perdure.description import RunDescription, RunSummary
+from perdure.drain import DrainLine
 from perdure.engine.history import HistoryEvent
 from perdure.engine.starting import IdConflict, IdReuse
 from perdure.handle import Handle
@@ -53,6 +54,7 @@ __all__ = [
     "BulkProgress",
     "BulkResult",
     "ChildWorkflowError",
+    "DrainLine",
     "ExecutionError",
     "ExternalWorkflowError",
     "Handle",

@@ -5,6 +5,7 @@ import os
 import signal as signals
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Literal, ParamSpec, TypeVar, TypeVarTuple, Unpack, overload
 
 from msgspec.structs import replace
@@ -12,7 +13,6 @@ from msgspec.structs import replace
 from perdure.blocking import BlockingPerdure
 from perdure.bulk import Bulk
 from perdure.core.errors import (
-    BlockingCallInLoop,
     EngineStopped,
     InvalidOption,
 )
@@ -23,23 +23,24 @@ from perdure.core.store import RunStatus
 from perdure.data import ClaimCheck, PayloadCodec
 from perdure.data.options import AppData
 from perdure.description import RunSummary, summarize
+from perdure.drain import DrainLine, drain_lines
 from perdure.engine.clock import Clock, SystemClock
 from perdure.engine.engine import Engine
 from perdure.engine.starting import IdConflict
 from perdure.handle import Handle
 from perdure.joining import run_to_result
 from perdure.listing import check_group, filter_of
-from perdure.programs.code.classes import WorkflowDecorator, workflow_of
+from perdure.programs.code.classes import WorkflowDecorator
 from perdure.programs.code.definition import Activity, ActivityDecorator, Signal, Workflow
 from perdure.programs.code.options import ActivityKeywords, Duration, checked_positive, duration_ms
 from perdure.programs.code.program import CodeProgram
-from perdure.runtime import AnyRuntime, Runtime
+from perdure.runtime import AnyRuntime, Runtime, refuse_in_loop
 from perdure.schedules import Schedules
 from perdure.starting import StartContext, StartKeywords, Target, checked_start, defined, target_of
 from perdure.stores import store_for
 from perdure.worker.activities import ActivityLimits
 from perdure.worker.processes import check_importable, in_child
-from perdure.worker.registry import Registry
+from perdure.worker.registry import Registry, add_workflow
 from perdure.worker.worker import WorkerOptions
 
 P = ParamSpec("P")
@@ -70,11 +71,14 @@ class Perdure:
         converters: Sequence[Converter[Any]] = (),
         codecs: Sequence[PayloadCodec] = (),
         claim_check: ClaimCheck | None = None,
+        build: str | None = None,
+        pinned: bool = False,
     ) -> None:
         """`url` names the store (sqlite:///file.db or memory://), `queue` what this worker takes from it.
 
         `retention` deletes runs that closed longer ago, with their histories. `converters`, `codecs` and `claim_check`
-        say what becomes of values: see `perdure.data`. Nothing is opened yet.
+        say what becomes of values: see `perdure.data`. `build` names this process's code; `pinned`: runs that begin
+        here stay on it. Nothing is opened yet.
         """
         self.url = url
         self.queue = checked_id("queue", queue)
@@ -82,7 +86,7 @@ class Perdure:
         self._store = self.data.sealed(store_for(url))
         self.converter = self.data.converter
         """Turns values into payloads and back."""
-        self._registry = Registry()
+        self._registry = Registry(build, pinned=pinned)
         self._clock: Clock = SystemClock()
         cpus = os.cpu_count() or 1
         limits = ActivityLimits(
@@ -148,21 +152,21 @@ class Perdure:
     @overload
     def workflow(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> Workflow[P, R]: ...
     @overload
-    def workflow(self, /, *, name: str | None = None) -> WorkflowDecorator: ...
-    def workflow(self, fn: Any = None, /, *, name: str | None = None) -> Any:
+    def workflow(
+        self, /, *, name: str | None = None, version: int = 1, pinned: bool | None = None
+    ) -> WorkflowDecorator: ...
+    def workflow(
+        self, fn: Any = None, /, *, name: str | None = None, version: int = 1, pinned: bool | None = None
+    ) -> Any:
         """Register an async function, or a class with a `@workflow.run` method, as a workflow.
 
-        A class stays what it is; `Order.run` is its workflow, for `start` and wherever a workflow is named. Raises
-        `DuplicateName`, `ForbiddenInWorkflow`, `UnsupportedDefinition`.
+        A class stays what it is; `Order.run` is its workflow, for `start` and wherever a workflow is named. Of several
+        versions under one name new runs take the newest, old ones stay on theirs; `pinned` ones also on their build.
+        Raises `DuplicateName`, `ForbiddenInWorkflow`, `InvalidOption`, `UnsupportedDefinition`.
         """
 
-        def register(fn: Any) -> Any:
-            made = workflow_of(fn, name=name, converter=self.converter)
-            names = self._registry.activities.keys
-            self._registry.add_program(made.name, made.place, lambda: CodeProgram(made, self._registry.activity, names))
-            return fn if isinstance(fn, type) else made
-
-        return register if fn is None else register(fn)
+        add = partial(add_workflow, self._registry, name=name, converter=self.converter, version=version, pinned=pinned)
+        return add if fn is None else add(fn)
 
     # Running
 
@@ -216,7 +220,7 @@ class Perdure:
         A parked run is resumed once. Raises what `Handle.result` raises, `RunParked` if the run cannot go on, and
         `AlreadyRunning` if the id belongs to an open run of another workflow.
         """
-        _refuse_in_loop("app.run", "`await (await app.start(...)).result()`")
+        refuse_in_loop("app.run", "`await (await app.start(...)).result()`")
 
         async def main() -> R:
             async with self:
@@ -229,12 +233,12 @@ class Perdure:
 
         `work` False: only the verbs; other processes do the work.
         """
-        _refuse_in_loop("app.blocking", "`async with app:`")
+        refuse_in_loop("app.blocking", "`async with app:`")
         return BlockingPerdure(self, work=work)
 
     def serve(self) -> None:
         """Work until SIGTERM or SIGINT, then drain and give back: for worker processes."""
-        _refuse_in_loop("app.serve", "`async with app:`")
+        refuse_in_loop("app.serve", "`async with app:`")
 
         async def main() -> None:
             loop = asyncio.get_running_loop()
@@ -299,7 +303,7 @@ class Perdure:
     async def _start(self, target: Target, keywords: StartKeywords, told: Signaled | None = None) -> Handle[Any]:
         context = StartContext(self.converter, self.queue, self.new_id, self.clock.now_ms())
         start = checked_start(context, **keywords)
-        policy = start.policy
+        policy = start.policy if target.route is None else replace(start.policy, route=target.route)
         if told is not None:
             conflict = policy.conflict if "id_conflict" in keywords else IdConflict.USE_EXISTING
             policy = replace(policy, told=told, conflict=conflict)
@@ -358,6 +362,11 @@ class Perdure:
         runs = [RunId(checked_id("run id", run_id)) for run_id in run_ids]
         return await self.call(lambda engine: engine.store.delete(runs))
 
+    async def drain(self) -> "list[DrainLine]":
+        """Which versions and builds still have open runs, and which of those nobody works on."""
+        counts = await self.call(lambda engine: engine.store.count_open())
+        return drain_lines(counts, self._registry, self.clock.now_ms())
+
     # For the other parts of the package
 
     @property
@@ -377,7 +386,7 @@ class Perdure:
 
     def knows(self, workflow: "Workflow[..., Any]") -> bool:
         """Whether the workflow is registered here."""
-        program = self._registry.program(workflow.name)
+        program = self._registry.program(workflow.name, workflow.version)
         return isinstance(program, CodeProgram) and program.definition is workflow
 
     def new_id(self) -> str:
@@ -395,16 +404,6 @@ class Perdure:
 
         async def ask(engine: Engine) -> Payload:
             record = await engine.current(workflow_id, run_id)
-            return await engine.query(
-                workflow_id, record.run_id, query, self._registry.known_program(record.workflow_type)
-            )
+            return await engine.query(workflow_id, record.run_id, query, self._registry.known_program_for(record))
 
         return await self.call(ask)
-
-
-def _refuse_in_loop(name: str, instead: str) -> None:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return
-    raise BlockingCallInLoop(name=name, instead=instead)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, TypeVarTuple, 
 from perdure.core.errors import EngineStopped
 from perdure.core.store import RunStatus
 from perdure.description import RunDescription, RunSummary
+from perdure.drain import DrainLine
 from perdure.engine.history import HistoryEvent
 from perdure.handle import Handle
 from perdure.programs.code.definition import Signal
@@ -146,6 +147,10 @@ class BlockingPerdure:
         """As `Perdure.count`."""
         return self.wait(self._app.count(query) if group_by is None else self._app.count(query, group_by=group_by))
 
+    def drain(self) -> "list[DrainLine]":
+        """As `Perdure.drain`."""
+        return self.wait(self._app.drain())
+
 
 class BlockingHandle(Generic[R]):
     """A handle whose calls block; each does what its namesake of `Handle` does."""
@@ -212,6 +217,10 @@ class BlockingHandle(Generic[R]):
     def resume(self) -> None:
         """As `Handle.resume`."""
         self._app.wait(self._handle.resume())
+
+    def move(self, build: str | None) -> bool:
+        """As `Handle.move`."""
+        return self._app.wait(self._handle.move(build))
 
     def describe(self) -> RunDescription:
         """As `Handle.describe`."""

@@ -11,10 +11,14 @@ from perdure.core.errors import UndecodablePayload
 from perdure.core.ids import RunId, WorkflowId
 from perdure.core.message import Signaled, UpdateRequested
 from perdure.core.payload import JSON, DataConverter, Payload
-from perdure.core.store import RunRecord, RunStatus, WaitingMessage
+from perdure.core.route import parsed, version_of
+from perdure.core.store import RunRecord, RunStatus, Waiting, WaitingMessage
 from perdure.engine.doors import is_paused
 from perdure.engine.engine import Description
 from perdure.programs.code.search import shown_attributes
+
+WAITS_MS = 10_000
+"""What has waited so long for a worker is told: the default lease, after which a silent one has lost its runs."""
 
 
 class RunSummary(msgspec.Struct, frozen=True):
@@ -36,6 +40,10 @@ class RunSummary(msgspec.Struct, frozen=True):
     """By name: str, int, float, bool, `datetime` or a list of str; `SearchKey.value_in` gives one with its type."""
     memo: dict[str, Any] = {}
     """By name, as plain JSON values."""
+    version: int | None = None
+    """Of the workflow, once the run has begun."""
+    build: str | None = None
+    """The build that it is pinned to."""
 
 
 class PendingActivity(msgspec.Struct, frozen=True):
@@ -87,6 +95,8 @@ class RunDescription(msgspec.Struct, frozen=True):
     """Signals and answers that the run has not taken yet."""
     messages: tuple[PendingMessage, ...] = ()
     """Those, in the order in which the run gets them."""
+    unserved: str | None = None
+    """Why nobody takes them, as far as a store can know."""
 
 
 def moment(at_ms: int) -> datetime:
@@ -97,6 +107,7 @@ def moment(at_ms: int) -> datetime:
 def summarize(record: RunRecord, converter: DataConverter = JSON) -> RunSummary:
     """One run for a list."""
     note = None if record.note is None else codec.notes.decode(record.note)
+    begun = record.turns_count > 0
     return RunSummary(
         workflow_id=record.workflow_id,
         run_id=record.run_id,
@@ -110,6 +121,8 @@ def summarize(record: RunRecord, converter: DataConverter = JSON) -> RunSummary:
         paused=is_paused(record),
         search_attributes=shown_attributes(record.attributes),
         memo={} if note is None or note.memo is None else _shown_memo(converter, note.memo),
+        version=version_of(record.route, record.workflow_type, begun=begun),
+        build=parsed(record.route, record.workflow_type).build,
     )
 
 
@@ -122,6 +135,16 @@ def _shown_memo(converter: DataConverter, memo: Mapping[str, Payload]) -> dict[s
             # One value that cannot be read here must not keep a list of runs from being shown.
             found[name] = f"<{error}>"
     return found
+
+
+def _unserved(record: RunRecord, waiting: Waiting, now: datetime) -> str | None:
+    if record.status is not RunStatus.RUNNING or record.worker is not None or record.parked is not None:
+        return None
+    since = min((each.visible_at_ms for each in waiting.messages), default=None)
+    if since is None or moment(since + WAITS_MS) > now:
+        return None
+    route = record.route or record.workflow_type
+    return f"no worker of queue {record.queue!r} that serves {route!r} has taken the run since {moment(since):%F %T}Z"
 
 
 def describe(found: Description, now: datetime, converter: DataConverter = JSON) -> RunDescription:
@@ -151,6 +174,7 @@ def describe(found: Description, now: datetime, converter: DataConverter = JSON)
         children=tuple(PendingChild(child.call_id, child.workflow_id, child.workflow_type) for child in found.children),
         messages_waiting_count=len(messages),
         messages=messages,
+        unserved=_unserved(found.record, found.waiting, now),
     )
 
 

@@ -12,6 +12,7 @@ from perdure.core.policy import TimeoutKind
 from perdure.description import RunDescription, describe, moment
 from perdure.engine.doors import Edit, delete, edit, skip
 from perdure.engine.history import HistoryEvent, flatten
+from perdure.engine.moving import move
 from perdure.programs.code.definition import Signal
 
 if TYPE_CHECKING:
@@ -146,6 +147,16 @@ class Handle(Generic[R]):
     async def delete(self) -> None:
         """Delete the closed run with its history. Raises `RunOpen` or `WorkflowNotFound`."""
         await self._app.call(lambda engine: delete(engine, self.workflow_id, self.run_id))
+
+    async def move(self, build: str | None) -> bool:
+        """Let the run go on with another build than the one it is pinned to, or with any (None); False if it does.
+
+        Its next turns are taken by workers of that build, whose code must fit its history. Raises `RunClosed`, and
+        `InvalidOption` for a run that has not begun.
+        """
+        build = None if build is None else checked_id("build", build)
+        clock = self._app.clock
+        return await self._app.call(lambda engine: move(engine, clock, self.workflow_id, self.run_id, build))
 
     async def describe(self) -> RunDescription:
         """The run's state, and what it waits for."""

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
-from perdure.core.errors import EngineStopped
+from perdure.core.errors import BlockingCallInLoop, EngineStopped
 from perdure.core.store import Store
 from perdure.engine.clock import Clock, SystemClock
 from perdure.engine.engine import Engine
@@ -200,3 +200,12 @@ def _settle(answer: "asyncio.Future[T]", task: "asyncio.Task[T]") -> None:
         answer.set_result(task.result())
     else:
         answer.set_exception(error)
+
+
+def refuse_in_loop(name: str, instead: str) -> None:
+    """Refuse a blocking call where an event loop runs. Raises `BlockingCallInLoop`."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise BlockingCallInLoop(name=name, instead=instead)

@@ -129,6 +129,8 @@ class Target(NamedTuple):
     name: str
     args: tuple[Payload, ...]
     decode: Callable[[Payload], Any]
+    route: str | None = None
+    """What a worker must serve to begin it, where its version is known and there are others."""
 
 
 def defined(registry: Registry, workflow: Callable[..., Any]) -> "Workflow[..., Any]":
@@ -157,4 +159,5 @@ def target_of(
         if queue is None:
             # One of another app, say: its run would wait for ever.
             registry.known_program(definition.name)
-    return Target(definition.name, definition.bind_checked(args, {}), definition.decode_result)
+    route = registry.start_route(definition.name, definition.version)
+    return Target(definition.name, definition.bind_checked(args, {}), definition.decode_result, route)

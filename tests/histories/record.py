@@ -16,16 +16,19 @@ from perdure.core.ids import WorkflowId
 from perdure.core.message import StartOptions
 from perdure.core.payload import Payload, to_payload
 from perdure.engine.doors import Edit, edit, skip
+from perdure.engine.moving import move
 from perdure.engine.recorded import RecordedHistory, recorded_history
 from perdure.programs.code.program import CodeProgram
+from perdure.worker.registry import Registry
 from tests.histories import workflows
 from tests.histories.replay import FOLDER, replay
 from tests.histories.workflows import ACTIVITIES, WORKFLOWS, Item
-from tests.unit.virtual_time import in_virtual_time
+from tests.unit.virtual_time import in_virtual_time, virtual_clock
 from tests.unit.worker_world import Yard, yard
 
 Script = Callable[[Yard], Awaitable[None]]
 MAIN = WorkflowId("recorded")
+BUILD = "recorder"
 
 
 async def _nothing(_: Yard) -> None:
@@ -83,6 +86,11 @@ async def _operate(place: Yard) -> None:
     await place.signal(MAIN, "approve", True, "approval")
 
 
+async def _move(place: Yard) -> None:
+    await asyncio.sleep(1)
+    await move(place.client, virtual_clock(), MAIN, None, BUILD)
+
+
 PRICES = [Item("tea", workflows.Decimal("1.50")), Item("cup", workflows.Decimal("12.25"))]
 SCRIPTS: dict[str, tuple[str, tuple[Any, ...], Script]] = {
     **{name: (name, (), _nothing) for name in WORKFLOWS},
@@ -97,6 +105,7 @@ SCRIPTS: dict[str, tuple[str, tuple[Any, ...], Script]] = {
     "parked": ("parked", (), _resume),
     "going_on": ("going_on", (1,), _notes),
     "operated": ("channels", (), _operate),
+    "moved": ("moved", (), _move),
 }
 """By file: the workflow, its arguments, and what happens to it from outside."""
 
@@ -121,6 +130,7 @@ async def _recorded(name: str) -> RecordedHistory:
     workflow, args, script = SCRIPTS[name]
     workflows.tries.clear()
     async with yard() as place:
+        place.registry = Registry(BUILD)
         _register(place)
         run_id = await place.start(WORKFLOWS[workflow], *args, id=MAIN, options=OPTIONS.get(name))
         if script is _cancel_at_once:

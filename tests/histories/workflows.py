@@ -391,3 +391,11 @@ async def going_on(left: int) -> list[int]:
 async def timed_out() -> None:
     """Closed by its deadline, in the middle."""
     await asyncio.gather(nap(10), asyncio.sleep(3_600))
+
+
+@_recorded
+async def moved() -> list[Any]:
+    """Moved to another build while it sleeps."""
+    found: list[Any] = [await echo("before")]
+    await asyncio.sleep(5)
+    return [*found, await echo("after")]

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-from perdure.cli import blobs, check, fsck, inspect, replay, run, schedule, tell, worker
+from perdure.cli import blobs, builds, check, fsck, inspect, replay, run, schedule, tell, worker
 from perdure.cli.exits import Advice, Exit, exit_of, line_of
 from perdure.cli.output import one_line, print_error
 from perdure.cli.targets import store_url
@@ -25,6 +25,7 @@ VERBS: tuple[Verb, ...] = (
     *tell.VERBS,
     *schedule.VERBS,
     *check.VERBS,
+    *builds.VERBS,
     *replay.VERBS,
     *fsck.VERBS,
     *blobs.VERBS,

@@ -140,6 +140,7 @@ def _show_json(
         "children": description.children,
         "messages_waiting_count": description.messages_waiting_count,
         "messages": description.messages,
+        "unserved": description.unserved,
         "result": result,
         "failure": None if failure is None else shown_failure(failure),
     }
@@ -154,6 +155,8 @@ def _show_tables(description: RunDescription, result: Any, failure: Failure | No
         ("workflow id", run.workflow_id),
         ("run id", run.run_id),
         ("type", run.workflow_type),
+        ("version", run.version if run.version != 1 else None),
+        ("build", run.build),
         ("queue", run.queue),
         ("status", _state(run)),
         ("parked", run.parked),
@@ -163,6 +166,7 @@ def _show_tables(description: RunDescription, result: Any, failure: Failure | No
         ("messages waiting", description.messages_waiting_count or None),
         *[(f"attribute {name}", value) for name, value in run.search_attributes.items()],
         *[(f"memo {name}", compact(value)) for name, value in run.memo.items()],
+        ("unserved", description.unserved),
     ]
     if run.status is RunStatus.COMPLETED:
         fields.append(("result", compact(result)))

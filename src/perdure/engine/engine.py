@@ -119,7 +119,7 @@ class Engine:
         Raises `AlreadyRunning` or `WorkflowIdUsed`.
         """
         local = self.local
-        if local is not None and started.options is None and policy is AT_ONCE:
+        if local is not None and started.options is None and policy.at_once:
             run = new_run(started, request_id, policy, self._clock.new_run_id(), self._clock.now_ms())
             if local.can_start(run) and await local.start_run(run, started):
                 return run.run_id

@@ -35,6 +35,8 @@ class RecordedHistory(msgspec.Struct, frozen=True):
     """What recorded it, for people."""
     turns: tuple[str, ...]
     """Each as persisted, in base 64."""
+    version: int = 1
+    """Of the workflow."""
 
     def decoded(self) -> list[Turn]:
         """The turns. Raises `InvalidOption` for a document that was cut or damaged."""
@@ -51,11 +53,11 @@ class RecordedHistory(msgspec.Struct, frozen=True):
 
 
 def recorded_history(
-    workflow: str, workflow_id: WorkflowId, run_id: RunId, turns: Iterable[Turn], recorded_by: str
+    workflow: str, workflow_id: WorkflowId, run_id: RunId, turns: Iterable[Turn], recorded_by: str, *, version: int = 1
 ) -> RecordedHistory:
     """The document of a run's turns."""
     encoded = tuple(base64.b64encode(codec.turns.encode(turn)).decode() for turn in turns)
-    return RecordedHistory(workflow, run_id, workflow_id, recorded_by, encoded)
+    return RecordedHistory(workflow, run_id, workflow_id, recorded_by, encoded, version)
 
 
 def parse_histories(data: bytes, name: str) -> list[RecordedHistory]:

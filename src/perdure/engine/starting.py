@@ -54,6 +54,13 @@ class StartPolicy(msgspec.Struct, frozen=True):
     delay_ms: int = 0
     told: Signaled | UpdateRequested | None = None
     """A message for the run: with its start, or to the open one that is used instead."""
+    route: str | None = None
+    """What a worker must serve to begin the run; None: the workflow's newest version that the worker has."""
+
+    @property
+    def at_once(self) -> bool:
+        """Nothing but the route is out of the ordinary."""
+        return self is AT_ONCE or replace(self, route=None) == AT_ONCE
 
 
 AT_ONCE = StartPolicy()
@@ -82,6 +89,7 @@ def new_run(started: Started, request_id: str | None, policy: StartPolicy, run_i
         run_id=run_id,
         workflow_id=started.workflow_id,
         workflow_type=started.workflow_type,
+        route=policy.route,
         queue=started.queue,
         created_at_ms=now_ms,
         request_id=request_id or run_id,

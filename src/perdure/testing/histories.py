@@ -15,6 +15,7 @@ from pathlib import Path
 from perdure.app import Perdure
 from perdure.core.errors import InvalidOption, UnknownWorkflow
 from perdure.core.ids import RunId, WorkflowId, checked_id
+from perdure.core.route import route_of, version_of
 from perdure.engine import recorded
 from perdure.engine.engine import Engine
 from perdure.engine.recorded import Mismatch, RecordedHistory, Replayed, parse_histories, recorded_history
@@ -49,7 +50,10 @@ async def record(app: Perdure, workflow_id: str, run_id: str | None = None) -> R
         found = await engine.find(WorkflowId(workflow_id), None if run_id is None else RunId(run_id))
         turns = [turn async for turn in engine.turns(found.run_id)]
         recorded_by = f"Python {platform.python_version()}"
-        return recorded_history(found.workflow_type, found.workflow_id, found.run_id, turns, recorded_by)
+        version = version_of(found.route, found.workflow_type, begun=True) or 1
+        return recorded_history(
+            found.workflow_type, found.workflow_id, found.run_id, turns, recorded_by, version=version
+        )
 
     return await app.call(read)
 
@@ -82,10 +86,11 @@ def replay(
 
 
 def _replay(app: Perdure, history: RecordedHistory) -> Replayed:
-    program = app.registry.program(history.workflow)
+    program = app.registry.program(history.workflow, history.version)
     if program is not None:
         return recorded.replay(history, program)
     known = ", ".join(sorted(app.registry.workflow_types)) or "none"
-    error = UnknownWorkflow(name=history.workflow, known=known)
+    version = None if history.version == 1 else history.version
+    error = UnknownWorkflow(name=route_of(history.workflow, version), known=known)
     mismatch = Mismatch(error.code, 1, 1, None, None, None, str(error))
     return Replayed(history.workflow, history.workflow_id, history.run_id, len(history.turns), mismatch)

@@ -1,17 +1,21 @@
 """What this process can run, by name, and by version where a workflow has several."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
 from perdure.core.errors import DuplicateName, InvalidOption, UnknownActivity, UnknownWorkflow, UnsupportedDefinition
 from perdure.core.ids import checked_id
+from perdure.core.payload import DataConverter
 from perdure.core.program import Program
 from perdure.core.route import parsed, route_of, version_of
 from perdure.core.store import NewRun, RunRecord
 from perdure.programs.bulk.program import BulkProgram
+from perdure.programs.code.classes import workflow_of
 from perdure.programs.code.definition import Activity
+from perdure.programs.code.program import CodeProgram
 from perdure.programs.code.system import PREFIX
 from perdure.programs.schedule.program import ScheduleProgram
 from perdure.worker.bulk import BULK_ACTIVITIES
@@ -171,6 +175,11 @@ class Registry:
         after = route_of(workflow_type, said, build)
         return None if after == before else after
 
+    def start_route(self, workflow_type: str, version: int) -> str | None:
+        """The route of a run that is to begin on one version; None where the workflow has no other."""
+        versions = self._versions.get(workflow_type)
+        return None if versions is None or max(versions) == 1 else route_of(workflow_type, version)
+
     def begun(self, run: NewRun) -> NewRun:
         """The run as it is stored with its first turn, taken here."""
         route = self.first_route(run.workflow_type, run.route)
@@ -215,6 +224,17 @@ class Registry:
     def runnable(self) -> "dict[str, Activity[..., Any]]":
         """All activities that a worker runs, by name: the user's and the engine's."""
         return self._runnable
+
+
+def add_workflow(
+    registry: Registry, fn: Any, *, name: str | None, converter: DataConverter, version: int, pinned: bool | None
+) -> Any:
+    """Register a function or a class; its definition, or the class itself. See `Perdure.workflow`."""
+    made = workflow_of(fn, name=name, converter=converter)
+    made.version = version
+    make = partial(CodeProgram, made, registry.activity, registry.activities.keys)
+    registry.add_program(made.name, made.place, make, version=version, pinned=pinned)
+    return fn if isinstance(fn, type) else made
 
 
 def _refuse_reserved(kind: str, name: str, place: str) -> None:

@@ -171,6 +171,8 @@ class Workflow(_Definition[P, R]):
     """An async function that is replayed from its history: durable, deterministic, without effects of its own."""
 
     kind = "workflow"
+    version = 1
+    """Of several under one name."""
 
     def __init__(self, fn: Callable[P, Any], *, name: str | None = None, converter: DataConverter = JSON) -> None:
         super().__init__(fn, name, converter)

@@ -98,6 +98,7 @@ def _snapshot(history: RecordedHistory) -> HistorySnapshot:
         history.workflow_id,
         history.recorded_by,
         history.turns,
+        history.version,
         tuple(history_text(history)),
     )
 
