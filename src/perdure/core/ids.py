@@ -16,6 +16,10 @@ ID_CHARS_MAX = 1_000
 """Longest workflow id, request id or name, in characters. Source: Temporal's limit, specs/temporal.md."""
 
 
+ID_BITS = 74
+"""Bits of a UUIDv7 beside its moment."""
+
+
 def checked_id(kind: str, value: object) -> str:
     """Return `value` if it can serve as an id of this `kind`; raise `InvalidId` otherwise."""
     if not isinstance(value, str):
@@ -38,7 +42,11 @@ def checked_id(kind: str, value: object) -> str:
 
 def uuid7(at_ms: int, random: Random) -> str:
     """A UUIDv7 for the moment `at_ms`, its other 74 bits drawn from `random`. Source: RFC 9562."""
-    drawn = random.getrandbits(74)
+    return uuid7_of(at_ms, random.getrandbits(ID_BITS))
+
+
+def uuid7_of(at_ms: int, drawn: int) -> str:
+    """The UUIDv7 of a moment and `ID_BITS` other bits: those of one moment sort by them."""
     number = (at_ms & 0xFFFF_FFFF_FFFF) << 80 | 7 << 76 | (drawn >> 62) << 64 | 2 << 62 | drawn & (1 << 62) - 1
     digits = f"{number:032x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
