@@ -1,7 +1,7 @@
 """How a run is started, as users write it. Everything is checked here, once."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypedDict, TypeVar, Unpack, cast
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar, Unpack, cast
 
 from perdure.core.errors import InvalidOption, UnknownWorkflow
 from perdure.core.ids import WorkflowId, checked_id
@@ -10,27 +10,12 @@ from perdure.core.payload import DataConverter, Payload
 from perdure.engine.starting import AT_ONCE, IdConflict, IdReuse, StartPolicy
 from perdure.programs.code.classes import refuse_class
 from perdure.programs.code.definition import Workflow
-from perdure.programs.code.options import Duration, RetryPolicy, duration_ms
+from perdure.programs.code.options import Duration, duration_ms
 from perdure.programs.code.program import CodeProgram
-from perdure.programs.schedule.cron import checked as checked_cron
+from perdure.programs.code.run_options import RunKeywords, run_options
 from perdure.worker.registry import Registry
 
 E = TypeVar("E", IdReuse, IdConflict)
-
-
-class RunKeywords(TypedDict, total=False):
-    """Options of a run, wherever it is started, as keyword arguments."""
-
-    retry: RetryPolicy
-    """Run it again, from the start, when it failed; without it a failed run is final."""
-    execution_timeout: Duration
-    """Longest time of the workflow, with all runs that follow each other."""
-    run_timeout: Duration
-    """Longest time of one run."""
-    cron: str
-    """Run it again and again, by UTC; a moment that comes while it runs is left out."""
-    memo: Mapping[str, Any]
-    """Values that readers see without its history."""
 
 
 class StartKeywords(RunKeywords, total=False):
@@ -58,29 +43,6 @@ class Start(NamedTuple):
     request_id: str | None
     options: StartOptions | None
     policy: StartPolicy
-
-
-def run_options(converter: DataConverter, now_ms: int, keywords: RunKeywords) -> StartOptions | None:
-    """The checked options of a run; None if there are none. Raises `InvalidOption`, `InvalidSchedule` and others."""
-    if not keywords.keys() & RunKeywords.__annotations__.keys():
-        return None
-    retry, cron, memo = keywords.get("retry"), keywords.get("cron"), keywords.get("memo")
-    execution, run = keywords.get("execution_timeout"), keywords.get("run_timeout")
-    return StartOptions(
-        retry=None if retry is None else retry.compiled(),
-        execution_ms=None if execution is None else duration_ms("execution_timeout", execution),
-        run_ms=None if run is None else duration_ms("run_timeout", run),
-        cron=None if cron is None else checked_cron(cron, now_ms),
-        memo=None if memo is None else checked_memo(converter, memo),
-    )
-
-
-def checked_memo(converter: DataConverter, memo: Mapping[str, Any]) -> dict[str, Payload]:
-    """The entries of a memo as payloads."""
-    return {
-        checked_id("memo entry", name): converter.to_payload(value, what=f"memo entry {name!r}")
-        for name, value in memo.items()
-    }
 
 
 class StartContext(NamedTuple):

@@ -4,6 +4,7 @@ Theirs run with an executor cache and without: ours run with a cache of many run
 """
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -232,7 +233,7 @@ async def test_a_signal_to_nobody_is_an_error_in_the_workflow(cached_app: Perdur
     async def lonely() -> str:
         try:
             await workflow.external("nobody").signal(WORD, "hello")
-        except Exception as error:
+        except ActivityError as error:
             return str(error)
         return "nothing was raised"
 
@@ -281,7 +282,7 @@ async def test_failures_keep_their_type_and_attempts_their_number(cached_app: Pe
     async def third_time() -> int:
         attempts.append(activity.info().attempt)
         if len(attempts) < 3:
-            raise ApplicationError("not yet", next_retry_delay=__import__("datetime").timedelta(0))
+            raise ApplicationError("not yet", next_retry_delay=timedelta(0))
         return len(attempts)
 
     @app.workflow

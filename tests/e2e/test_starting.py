@@ -8,11 +8,13 @@ import pytest
 from perdure import (
     AlreadyRunning,
     ApplicationError,
+    ChildWorkflowError,
     IdConflict,
     IdReuse,
     Perdure,
     RetryPolicy,
     RunStatus,
+    SearchKey,
     Signal,
     WorkflowFailed,
     WorkflowIdUsed,
@@ -323,3 +325,54 @@ async def test_a_bad_option_starts_nothing(url: str, options: dict[str, object])
             await app.start_by_name("echo", **options)  # type: ignore[arg-type]
 
         assert await app.list() == []
+
+
+async def test_a_run_is_found_by_what_its_start_says_of_it(url: str) -> None:
+    app, _ = waiting_app(url)
+    customer, cents = SearchKey.keyword("CustomerId"), SearchKey.int("Cents")
+    async with app:
+        for number in range(3):
+            attributes = [customer.set(f"c-{number}"), cents.set(100 * number)]
+            await app.start_by_name("echo", id=f"w{number}", search_attributes=attributes)
+
+        found = await app.list("CustomerId = 'c-1' or Cents >= 200 order by StartTime asc")
+
+        assert [run.workflow_id for run in found] == ["w1", "w2"]
+        assert customer.value_in(found[0].search_attributes) == "c-1"
+
+
+async def test_a_child_takes_the_options_of_a_run(url: str) -> None:
+    app = Perdure(url)
+    owner = SearchKey.keyword("Owner")
+
+    @app.workflow
+    async def child() -> int:
+        if workflow.info().attempt < 3:
+            raise ApplicationError("not yet")
+        return workflow.info().attempt
+
+    @app.workflow
+    async def slow() -> None:
+        await asyncio.sleep(7200)
+
+    @app.workflow
+    async def parent() -> list[object]:
+        third = await workflow.start_child(
+            child,
+            id="child",
+            retry=RetryPolicy(initial_interval="1m"),
+            memo={"a": 1},
+            search_attributes=[owner.set("ada")],
+        )
+        found: list[object] = [await third]
+        try:
+            await (await workflow.start_child(slow, run_timeout="1h"))
+        except ChildWorkflowError as error:
+            found.append(error.type)
+        return found
+
+    async with TestEnvironment(app, store=url):
+        handle = await app.start(parent)
+
+        assert await handle.result() == [3, "TimeoutError"]
+        assert [run.workflow_id for run in await app.list("Owner = 'ada'")] == ["child"] * 3

@@ -45,7 +45,6 @@ END_TO_END = {
     "Signal_after_completion": f"{GO}::test_a_closed_or_unknown_run_takes_no_signal",
     "NonDeterminism": "tests/e2e/test_runs.py::test_changed_code_parks_the_run_and_the_old_code_lets_it_go_on",
     "RemoveWorkflowInstance": f"{CONFORMANCE}/reading.py::test_closed_runs_are_deleted_with_their_history",
-    "ContextPropagation": "tests/unit/test_context.py::",
     "MaxHistorySize": "tests/e2e/test_continuing.py::test_an_endless_workflow_keeps_a_short_history",
     "SubWorkflow/Simple": "tests/e2e/test_runs.py::test_children_give_results_and_failures_and_follow_their_parent",
     "SubWorkflow/DuplicateActiveInstanceID": f"{GO}::test_a_childs_id_is_taken_while_it_runs_and_free_afterwards",
@@ -66,8 +65,8 @@ END_TO_END = {
     "Diag/GetWorkflowInstance_ReturnsQueue": f"{GO}::test_fifty_runs_are_listed_ten_at_a_time",
     "Queues/OnlyPullsWorkflowsFromGivenQueues": f"{GO}::test_a_child_on_another_queue_is_run_by_its_worker",
     "RemoveWorkflowInstances/Removes": f"{CONFORMANCE}/reading.py::test_closed_runs_are_deleted_with_their_history",
-    "AutoExpiration/StartsWorkflowAndRemoves": "tests/unit/test_retention.py::",
-    "AutoExpiration/UpdateDelay": "tests/unit/test_retention.py::",
+    "AutoExpiration/StartsWorkflowAndRemoves": "tests/unit/test_worker_pausing.py::test_runs_that_closed_long_ago_are_deleted_a_few_at_a_time",
+    "AutoExpiration/UpdateDelay": "tests/unit/test_worker_pausing.py::test_runs_that_closed_long_ago_are_deleted_a_few_at_a_time",
     "Stats/ActiveInstance": f"{GO}::test_counts_follow_the_life_of_a_run",
     "Timer/CancelWorkflowInstance": "tests/e2e/test_runs.py::test_a_cancelled_run_cleans_up_with_activities_and_closes_as_cancelled",
     "Timer/CancelBeforeStarting": f"{GO}::test_what_is_cancelled_before_it_started_leaves_no_trace",
@@ -90,7 +89,12 @@ EXECUTOR = {
     "continued-as-new": "tests/e2e/test_continuing.py::test_another_workflow_can_go_on",
     "InstanceExecutionDetails": "tests/unit/test_code_api.py::test_info_tells_what_is_known_of_the_run",
 }
-NOT_YET = {"Tracing/WorkflowsHaveSpans", "Tracing/TimersHaveSpans", "Tracing/TimersWithinCustomSpans"} | {
+NOT_YET = {
+    "ContextPropagation",
+    "Tracing/WorkflowsHaveSpans",
+    "Tracing/TimersHaveSpans",
+    "Tracing/TimersWithinCustomSpans",
+} | {
     "Tracing/SubWorkflowsHaveSpansWithCorrectParent",
     "Tracing/InnerWorkflowSpansHaveCorrectParent",
 }

@@ -66,6 +66,7 @@ from perdure.core.policy import queue_deadline_ms
 from perdure.core.store import ChildRun, Commit, Delivery, NewAttempt, NewRun, RunStatus
 from perdure.core.turn import TURN_BYTES_MAX, Turn
 from perdure.engine.live import LiveRun
+from perdure.programs.schedule.cron import next_after
 
 
 def outcome_of(closing: Closing) -> Outcome:
@@ -206,9 +207,11 @@ class CommitBuilder:
         live, at_ms = self._live, self._turn.at_ms
         queue = command.queue or self._live.open.queue
         parent = Parent(live.run_id, live.workflow_id, command.call_id)
-        options = command.options
+        options, starts_at_ms = command.options, None
         if options is not None and options.chain is None:
-            options = replace(options, chain=Chain(command.run_id, at_ms, at_ms))
+            if options.cron is not None:
+                starts_at_ms = next_after(options.cron, at_ms)
+            options = replace(options, chain=Chain(command.run_id, at_ms, starts_at_ms or at_ms))
         started = Started(command.workflow_type, command.workflow_id, queue, command.args, parent, options)
         refusal = Failure("AlreadyRunning", f"workflow id {command.workflow_id!r} has an open run", retryable=False)
         yes, no = ChildStarted(command.call_id), ChildStarted(command.call_id, refusal)
@@ -223,6 +226,7 @@ class CommitBuilder:
                     request_id=command.run_id,
                     start=codec.messages.encode(started),
                     parent_run_id=live.run_id,
+                    starts_at_ms=starts_at_ms,
                     note=note_of(options),
                     attributes=() if options is None else options.attributes,
                 ),

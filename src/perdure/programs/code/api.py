@@ -25,6 +25,7 @@ from perdure.programs.code.loop import WorkflowLoop, forbidden, running_loop, se
 from perdure.programs.code.noting import noted_of, shown_memo
 from perdure.programs.code.options import ActivityKeywords, activity_options, checked_queue
 from perdure.programs.code.run import CodeRun
+from perdure.programs.code.run_options import RunKeywords, run_options
 from perdure.programs.code.search import shown_attributes
 
 R = TypeVar("R")
@@ -238,6 +239,7 @@ async def start_child(
     id: str | None = None,
     parent_close_policy: ParentClosePolicy = ParentClosePolicy.TERMINATE,
     queue: str | None = None,
+    **options: Unpack[RunKeywords],
 ) -> ChildHandle[R]: ...
 @overload
 async def start_child(
@@ -246,6 +248,7 @@ async def start_child(
     id: str | None = None,
     parent_close_policy: ParentClosePolicy = ParentClosePolicy.TERMINATE,
     queue: str | None = None,
+    **options: Unpack[RunKeywords],
 ) -> ChildHandle[Any]: ...
 async def start_child(
     workflow: Callable[..., Coroutine[Any, Any, Any]] | str,
@@ -253,6 +256,7 @@ async def start_child(
     id: str | None = None,
     parent_close_policy: ParentClosePolicy = ParentClosePolicy.TERMINATE,
     queue: str | None = None,
+    **options: Unpack[RunKeywords],
 ) -> ChildHandle[Any]:
     """Start a child workflow and return once it has started; await the handle for its result.
 
@@ -271,7 +275,9 @@ async def start_child(
         fact, remedy = "it is not registered", "decorate it with @app.workflow"
         raise UnsupportedDefinition(kind="workflow", name=name, where=place_of(workflow), fact=fact, remedy=remedy)
     own = None if id is None else checked_id("workflow id", id)
-    child = Child(run, ChildCall(target, payloads, own, _checked_policy(parent_close_policy), checked_queue(queue)))
+    policy = _checked_policy(parent_close_policy)
+    wanted = run_options(run.program.converter, run.at_ms, options)
+    child = Child(run, ChildCall(target, payloads, own, policy, checked_queue(queue), wanted))
     await child.until_started()
     return ChildHandle(child)
 

@@ -8,7 +8,16 @@ import msgspec
 from perdure.core.command import CancelActivity, CancelChild, ParentClosePolicy, RunActivity, StartChild
 from perdure.core.failure import ActivityError, ActivityTimeout, ChildWorkflowError, Failure
 from perdure.core.ids import RunId, WorkflowId, uuid7
-from perdure.core.message import ActivityClosed, Cancelled, Completed, Continued, Failed, Outcome, Terminated
+from perdure.core.message import (
+    ActivityClosed,
+    Cancelled,
+    Completed,
+    Continued,
+    Failed,
+    Outcome,
+    StartOptions,
+    Terminated,
+)
 from perdure.core.payload import Payload, unreadable
 from perdure.core.policy import ActivityOptions
 from perdure.programs.code.loop import CancelledError, Future
@@ -92,6 +101,7 @@ class ChildCall(msgspec.Struct, frozen=True):
     """None: made of the run id and the number of the call."""
     close_policy: ParentClosePolicy = ParentClosePolicy.TERMINATE
     queue: str | None = None
+    options: StartOptions | None = None
 
 
 class Child:
@@ -123,7 +133,14 @@ class Child:
         self.run_id = RunId(uuid7(run.at_ms, run.ids()))
         run.commands.append(
             StartChild(
-                call_id, self.run_id, workflow_id, wanted.workflow.name, wanted.args, wanted.close_policy, wanted.queue
+                call_id=call_id,
+                run_id=self.run_id,
+                workflow_id=workflow_id,
+                workflow_type=wanted.workflow.name,
+                args=wanted.args,
+                close_policy=wanted.close_policy,
+                queue=wanted.queue,
+                options=wanted.options,
             )
         )
         run.calls_count = call_id
