@@ -140,7 +140,7 @@ class Answers(Generic[P, R]):
         return value
 
     def _check_callable(self, fn: Callable[..., Any]) -> None:
-        theirs = inspect.signature(self.definition.fn).parameters.values()
+        theirs = _parameters(self.definition).parameters.values()
         given = [each for each in theirs if each.kind is not inspect.Parameter.VAR_POSITIONAL]
         try:
             # Defaults are filled in before it is called.
@@ -224,9 +224,17 @@ class Mock(Answers[P, R]):
         return ", ".join(repr(call.args) for call in self.calls) or "nothing"
 
 
+def _parameters(definition: Definition) -> inspect.Signature:
+    """The parameters that a caller gives."""
+    own = inspect.signature(definition.fn)
+    if not (isinstance(definition, Workflow) and definition.of_method):
+        return own
+    return own.replace(parameters=list(own.parameters.values())[1:])
+
+
 def completed(definition: Definition, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
     """Arguments by position, with defaults; raises `InvalidArguments`."""
-    own = inspect.signature(definition.fn)
+    own = _parameters(definition)
     try:
         found = own.bind(*args, **kwargs)
     except TypeError as error:

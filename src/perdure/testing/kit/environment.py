@@ -9,6 +9,7 @@ from typing import Any, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 from perdure.app import Perdure
 from perdure.core.errors import EngineStopped, InvalidOption
 from perdure.core.ids import checked_id
+from perdure.programs.code.classes import refuse_class
 from perdure.programs.code.definition import Activity, Workflow
 from perdure.programs.code.options import Duration, duration_ms
 from perdure.stores import store_for
@@ -79,7 +80,7 @@ class TestEnvironment:
         cast_options = CastOptions(twice=settings.twice, refuse=settings.refuses_unmocked)
         cast = self._cast = Cast(registry, cast_options, lambda error: stage.report(error))
         stage = cast.stage = Stage(
-            store_for(settings.store),
+            self.app.data.sealed(store_for(settings.store)),
             cast,
             self.app.options,
             start_ms=settings.start_ms,
@@ -168,6 +169,7 @@ class TestEnvironment:
         if cast is None or self._stage is None:
             raise EngineStopped
         definition = cast.definition(target, kind) if isinstance(target, str) else target
+        refuse_class(definition)
         if not isinstance(definition, Activity | Workflow):
             remedy = "give an activity, a workflow, or the name of one"
             raise InvalidOption(name="target", value=repr(target)[:80], fact="cannot be mocked", remedy=remedy)
