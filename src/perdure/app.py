@@ -101,6 +101,7 @@ class Perdure:
             lease_ms=duration_ms("lease", lease),
             retention_ms=None if retention is None else duration_ms("retention", retention),
             limits=limits,
+            turn_bytes_max=self.data.turn_bytes_max,
         )
         self._runtime: AnyRuntime | None = None
         self.schedules = Schedules(self)

@@ -8,7 +8,7 @@ import pytest
 
 import perdure
 from perdure import activity, data, schedules, testing, workflow
-from perdure.core import failure, ids, payload, turn
+from perdure.core import limits
 from perdure.core.filter import lexer, parser
 from perdure.engine import attempts, history
 from perdure.programs.code import noting, options, search
@@ -79,11 +79,21 @@ def test_the_page_of_events_names_every_type() -> None:
 @pytest.mark.parametrize(
     ("limit", "shown"),
     [
-        (payload.PAYLOAD_BYTES_MAX, f"{payload.PAYLOAD_BYTES_MAX // 2**20} MiB as JSON"),
-        (turn.TURN_BYTES_MAX, f"asks for | {turn.TURN_BYTES_MAX // 2**20} MiB"),
-        (ids.ID_CHARS_MAX, f"1 to {ids.ID_CHARS_MAX} characters"),
-        (failure.TEXT_CHARS_MAX, f"{failure.TEXT_CHARS_MAX // 1000} 000 characters"),
-        (failure.CAUSES_MAX, f"causes of a failure | {failure.CAUSES_MAX} |"),
+        (limits.PAYLOAD_BYTES_MAX, f"{limits.PAYLOAD_BYTES_MAX // 2**20} MiB as JSON"),
+        (limits.VALUES_MAX, f"details of one error or one heartbeat | {limits.VALUES_MAX} |"),
+        (limits.TOGETHER_BYTES_MAX, f"together | {limits.TOGETHER_BYTES_MAX // 2**20} MiB"),
+        (
+            limits.DETAILS_BYTES_MAX,
+            f"details of one error or one heartbeat together | {limits.DETAILS_BYTES_MAX // 2**20} MiB",
+        ),
+        (
+            limits.CLAIMED_BYTES_MAX,
+            f"with a [claim check](../how-to/large-payloads.md) | {limits.CLAIMED_BYTES_MAX // 2**20} MiB",
+        ),
+        (limits.TURN_BYTES_MAX, f"asks for | {limits.TURN_BYTES_MAX // 2**20} MiB"),
+        (limits.ID_CHARS_MAX, f"1 to {limits.ID_CHARS_MAX} characters"),
+        (limits.TEXT_CHARS_MAX, f"{limits.TEXT_CHARS_MAX // 1000} 000 characters"),
+        (limits.CAUSES_MAX, f"causes of a failure | {limits.CAUSES_MAX} |"),
         (search.ATTRIBUTES_MAX, f"attributes of one run | {search.ATTRIBUTES_MAX} |"),
         (search.NAME_CHARS_MAX, f"| {search.NAME_CHARS_MAX}, {search.KEYWORD_CHARS_MAX}, {search.TEXT_CHARS_MAX} char"),
         (search.LIST_MAX, f"of a keyword list | {search.LIST_MAX} |"),

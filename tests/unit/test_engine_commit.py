@@ -24,6 +24,7 @@ from perdure.core.command import (
 from perdure.core.errors import TurnTooLarge
 from perdure.core.failure import Failure
 from perdure.core.ids import RunId, WorkflowId
+from perdure.core.limits import PAYLOAD_BYTES_MAX, TURN_BYTES_MAX
 from perdure.core.message import (
     Cancelled,
     CancelRequested,
@@ -38,10 +39,10 @@ from perdure.core.message import (
     TerminateRequested,
     TimerFired,
 )
-from perdure.core.payload import NULL, PAYLOAD_BYTES_MAX, Payload
+from perdure.core.payload import NULL, Payload
 from perdure.core.policy import ActivityOptions
 from perdure.core.store import Commit, Delivery, NewAttempt, NewRun, RunStatus
-from perdure.core.turn import TURN_BYTES_MAX, Turn
+from perdure.core.turn import Turn
 from perdure.engine.commit import outcome_of, status_of, to_commit
 from perdure.engine.live import LiveRun
 from tests.unit.engine_world import (

@@ -4,7 +4,7 @@ PerdureError
 ├── UsageError                  mend the call or the code, then call again
 │   ├── InvalidId  InvalidOption  InvalidUrl
 │   ├── DuplicateName  UnknownWorkflow  UnknownActivity  UnsupportedDefinition
-│   ├── InvalidArguments  UnserializableValue  PayloadTooLarge  TurnTooLarge
+│   ├── InvalidArguments  UnserializableValue  PayloadTooLarge  TooManyValues  TurnTooLarge
 │   ├── NotInWorkflow  NotInActivity  ForbiddenInWorkflow  BlockingCallInLoop
 │   ├── InvalidCommand  InvalidTarget  InvalidFilter  InvalidAttribute
 │   ├── InvalidSchedule
@@ -114,6 +114,13 @@ class PayloadTooLarge(UsageError):
 
     code = "PDR1010"
     template = "{what} has {size} bytes, more than the {limit} allowed; store it elsewhere and pass a reference"
+
+
+class TooManyValues(UsageError):
+    """More values side by side than can travel."""
+
+    code = "PDR1060"
+    template = "{what}: {count} values, more than the {limit} allowed; put them into one list"
 
 
 class TurnTooLarge(UsageError):

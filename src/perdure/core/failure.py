@@ -13,16 +13,13 @@ from typing import Any
 
 import msgspec
 
-from perdure.core.errors import InvalidOption, PerdureError
+from perdure.core.errors import InvalidOption, PayloadTooLarge, PerdureError
+from perdure.core.limits import CAUSES_MAX, DETAILS_BYTES_MAX, TEXT_CHARS_MAX
 from perdure.core.payload import JSON, DataConverter, Payload, from_payload
 from perdure.core.policy import TimeoutKind
 
-CAUSES_MAX = 20
-"""Longest cause chain that is kept."""
 ENCODED = "Encoded failure"
 """Message of a failure whose text only an app with the right codecs can show."""
-TEXT_CHARS_MAX = 20_000
-"""Longest message or traceback that is kept, in characters; the middle of a longer one is left out."""
 
 
 class Failure(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -163,7 +160,11 @@ def to_failure(error: BaseException, convert: DataConverter = JSON, *, depth: in
     message = str(error.message)
     details: tuple[Payload, ...] = ()
     try:
-        details = convert.to_payloads(error.details, what="detail of ApplicationError")
+        found = convert.to_payloads(error.details, what="detail of ApplicationError")
+        size = sum([len(detail.data) for detail in found])
+        if size > DETAILS_BYTES_MAX:
+            raise PayloadTooLarge(what="details of ApplicationError", size=size, limit=DETAILS_BYTES_MAX)
+        details = found
     except PerdureError as problem:
         # Why the work failed matters more than what was attached to it.
         message += f" (its details are left out: {problem})"

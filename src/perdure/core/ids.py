@@ -7,13 +7,11 @@ from random import Random
 from typing import NewType
 
 from perdure.core.errors import InvalidId
+from perdure.core.limits import ID_CHARS_MAX
 
 RunId = NewType("RunId", str)
 WorkflowId = NewType("WorkflowId", str)
 WorkerId = NewType("WorkerId", str)
-
-ID_CHARS_MAX = 1_000
-"""Longest workflow id, request id or name, in characters. Source: Temporal's limit, specs/temporal.md."""
 
 
 ID_BITS = 74

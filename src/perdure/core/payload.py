@@ -15,13 +15,12 @@ from perdure.core import models
 from perdure.core.errors import (
     InvalidOption,
     PayloadTooLarge,
+    TooManyValues,
     UndecodablePayload,
     UnreadablePayload,
     UnserializableValue,
 )
-
-PAYLOAD_BYTES_MAX = 2 * 1024 * 1024
-"""Largest single payload, in bytes. Source: Temporal's blob limit, specs/temporal.md."""
+from perdure.core.limits import PAYLOAD_BYTES_MAX, TOGETHER_BYTES_MAX, VALUES_MAX
 
 T = TypeVar("T")
 
@@ -71,12 +70,22 @@ class Converter(msgspec.Struct, Generic[T], frozen=True):
 class DataConverter:
     """Turns values into payloads and back, by annotation: what msgspec and Pydantic know, and what converters add."""
 
-    __slots__ = ("_bytes_max", "_converters", "_encode", "_json_decoder")
+    __slots__ = ("_bytes_max", "_converters", "_encode", "_json_decoder", "_together_bytes_max")
 
-    def __init__(self, converters: Sequence[Converter[Any]] = (), *, bytes_max: int = PAYLOAD_BYTES_MAX) -> None:
-        """`bytes_max` bounds one payload. Raises `InvalidOption` for a converter of what can travel without it."""
+    def __init__(
+        self,
+        converters: Sequence[Converter[Any]] = (),
+        *,
+        bytes_max: int = PAYLOAD_BYTES_MAX,
+        together_bytes_max: int = TOGETHER_BYTES_MAX,
+    ) -> None:
+        """The limits are on one payload, and on all that travel side by side.
+
+        Raises `InvalidOption` for a converter of what can travel without it.
+        """
         self._converters = tuple(_checked(each) for each in converters)
         self._bytes_max = bytes_max
+        self._together_bytes_max = together_bytes_max
         self._encode = msgspec.json.Encoder(enc_hook=self._encode_other).encode
         self._json_decoder = lru_cache(maxsize=4_096)(self._new_json_decoder)
 
@@ -98,7 +107,10 @@ class DataConverter:
         return Payload(data)
 
     def to_payloads(self, values: Sequence[object], *, what: str = "argument") -> tuple[Payload, ...]:
-        """Encode each of `values` on its own."""
+        """Encode each of `values` on its own. Raises what `to_payload` does, and `TooManyValues`."""
+        if len(values) > VALUES_MAX:
+            raise TooManyValues(what=what, count=len(values), limit=VALUES_MAX)
+        size = 0
         payloads: list[Payload] = []
         for value in values:
             try:
@@ -110,6 +122,9 @@ class DataConverter:
                 raise PayloadTooLarge(what=what, size=len(data), limit=self._bytes_max)
             suspect = value is not None and _lossy(data) is not None
             payloads.append(self.to_payload(value, what=what) if suspect else Payload(data))
+            size += len(data)
+        if size > self._together_bytes_max:
+            raise PayloadTooLarge(what=f"each {what}, with all others,", size=size, limit=self._together_bytes_max)
         return tuple(payloads)
 
     def _encode_other(self, value: Any) -> Any:

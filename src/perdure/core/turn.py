@@ -5,9 +5,6 @@ import msgspec
 from perdure.core.command import Command
 from perdure.core.message import Message
 
-TURN_BYTES_MAX = 32 * 1024 * 1024
-"""Largest encoded turn, in bytes."""
-
 
 class Turn(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One step of a run. `at_ms` is the run's time during the step; it never goes back from turn to turn."""

@@ -11,6 +11,7 @@ from time import monotonic
 import msgspec
 
 from perdure.core.errors import InvalidOption
+from perdure.core.limits import CLAIMED_BYTES_MAX
 from perdure.core.payload import Payload
 from perdure.data.blobs import BlobStore
 
@@ -19,8 +20,6 @@ RECENT_S = 600
 RECENT_MAX = 10_000
 AT_ONCE_MAX = 8
 """Payloads written or fetched at the same time."""
-CLAIMED_BYTES_MAX = 64 * 1024 * 1024
-"""Largest single payload of an app with a claim check, in bytes, unless it says otherwise."""
 
 
 class ClaimCheck(msgspec.Struct, frozen=True):

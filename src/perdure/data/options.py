@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from perdure.core.payload import JSON, PAYLOAD_BYTES_MAX, Converter, DataConverter
+from perdure.core.limits import CLAIMED_TURN_FACTOR, TOGETHER_BYTES_MAX, TURN_BYTES_MAX
+from perdure.core.payload import JSON, Converter, DataConverter
 from perdure.core.store import Store
 from perdure.data.claims import ClaimCheck
 from perdure.data.codecs import PayloadCodec
@@ -21,9 +22,17 @@ class AppData:
         claim_check: ClaimCheck | None = None,
     ) -> None:
         """Raises `InvalidOption`."""
-        bytes_max = PAYLOAD_BYTES_MAX if claim_check is None else claim_check.bytes_max
-        plain = not converters and claim_check is None
-        self.converter = JSON if plain else DataConverter(converters, bytes_max=bytes_max)
+        self.turn_bytes_max = TURN_BYTES_MAX
+        """Largest turn in memory, in bytes."""
+        if claim_check is not None:
+            self.turn_bytes_max = max(TURN_BYTES_MAX, CLAIMED_TURN_FACTOR * claim_check.bytes_max)
+            self.converter = DataConverter(
+                converters,
+                bytes_max=claim_check.bytes_max,
+                together_bytes_max=max(TOGETHER_BYTES_MAX, claim_check.bytes_max),
+            )
+        else:
+            self.converter = DataConverter(converters) if converters else JSON
         self.claim_check = claim_check
         self._seal = Seal(codecs, claim_check) if codecs or claim_check is not None else None
 

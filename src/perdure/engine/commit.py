@@ -42,6 +42,7 @@ from perdure.core.command import (
 )
 from perdure.core.errors import TurnTooLarge
 from perdure.core.failure import Failure, timed_out
+from perdure.core.limits import TURN_BYTES_MAX
 from perdure.core.message import (
     Cancelled,
     CancelRequested,
@@ -64,7 +65,7 @@ from perdure.core.message import (
 from perdure.core.note import RunNote
 from perdure.core.policy import queue_deadline_ms
 from perdure.core.store import ChildRun, Commit, Delivery, NewAttempt, NewRun, RunStatus
-from perdure.core.turn import TURN_BYTES_MAX, Turn
+from perdure.core.turn import Turn
 from perdure.engine.live import LiveRun
 from perdure.programs.schedule.cron import next_after
 
@@ -317,6 +318,7 @@ def to_commit(
     keeps: Callable[[RunActivity], bool],
     busy: bool = False,
     create: NewRun | None = None,
+    bytes_max: int = TURN_BYTES_MAX,
 ) -> Commit:
     """The commit of a turn that `live` has just taken.
 
@@ -325,8 +327,8 @@ def to_commit(
     the worker runs a new activity itself, `busy` whether it goes on holding the run in any case. Raises `TurnTooLarge`.
     """
     data = codec.turns.encode(turn)
-    if len(data) > TURN_BYTES_MAX:
-        raise TurnTooLarge(run_id=live.run_id, size=len(data), limit=TURN_BYTES_MAX)
+    if len(data) > bytes_max:
+        raise TurnTooLarge(run_id=live.run_id, size=len(data), limit=bytes_max)
     outputs, at_ms = turn.outputs, turn.at_ms
     options = None if live.open.started is None else live.open.started.options
     if (

@@ -5,6 +5,7 @@ Any process with the store's URL can use them. Where a worker runs in the same p
 
 import asyncio
 import logging
+import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Protocol
 
@@ -249,7 +250,8 @@ class Engine:
             waiting = await self.store.read_waiting(record.run_id)
             inputs = [each for each in _decodable(waiting) if isinstance(each, Started | Forked)]
             last = live.take_turn(self._clock.now_ms(), [*inputs, TerminateRequested(reason)])
-            commit = to_commit(live, last, keeps=lambda _: False)
+            # Its start was accepted, however large: an end must always be possible.
+            commit = to_commit(live, last, keeps=lambda _: False, bytes_max=sys.maxsize)
             if not await self.store.commit(None, [commit]):
                 if self.local is not None:
                     self.local.forget(record.run_id)

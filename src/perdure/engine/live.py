@@ -39,6 +39,7 @@ from perdure.core.command import (
 )
 from perdure.core.failure import Failure, timed_out
 from perdure.core.ids import RunId, WorkflowId
+from perdure.core.limits import TOGETHER_BYTES_MAX
 from perdure.core.message import (
     ActivityClosed,
     CancelRequested,
@@ -61,10 +62,10 @@ from perdure.core.message import (
 from perdure.core.note import Progress, RunNote
 from perdure.core.payload import Payload
 from perdure.core.program import OpenTurn, ProgramRun
-from perdure.core.turn import TURN_BYTES_MAX, Turn
+from perdure.core.turn import Turn
 from perdure.programs.schedule.cron import next_after
 
-INPUT_BYTES_MAX = TURN_BYTES_MAX // 2
+INPUT_BYTES_MAX = TOGETHER_BYTES_MAX
 """What a turn takes in at most, of many messages; the rest waits for the next one: answers must never park a run."""
 CHILD_STARTED = ChildStarted(0).id[0]
 """How the ids of such messages begin; all others that are remembered carry their sender's request id."""

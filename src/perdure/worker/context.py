@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from perdure.core.errors import NotInActivity
+from perdure.core.errors import NotInActivity, PayloadTooLarge
 from perdure.core.ids import RunId, WorkflowId
+from perdure.core.limits import DETAILS_BYTES_MAX
 from perdure.core.payload import Payload, from_payload
 
 if TYPE_CHECKING:
@@ -83,7 +84,11 @@ class RunningAttempt:
             raise ActivityCancelled(reason or "the attempt has ended")
         # Encoded now: later the caller may have changed the objects, and an error belongs to the caller's line.
         convert = self.job.definition.converter
-        self.beat(convert.to_payloads(details, what="heartbeat detail") if details else None)
+        encoded = convert.to_payloads(details, what="heartbeat detail") if details else None
+        size = sum([len(detail.data) for detail in encoded or ()])
+        if size > DETAILS_BYTES_MAX:
+            raise PayloadTooLarge(what="heartbeat details", size=size, limit=DETAILS_BYTES_MAX)
+        self.beat(encoded)
 
     def beat(self, details: tuple[Payload, ...] | None) -> None:
         """Note a sign of life; without details the last ones stay."""

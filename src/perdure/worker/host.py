@@ -13,6 +13,7 @@ from perdure.core import codec
 from perdure.core.command import RecordLocalActivity, RunActivity
 from perdure.core.errors import Paused, PerdureError, StoreError, StoreUnavailable
 from perdure.core.ids import RunId, WorkerId
+from perdure.core.limits import TURN_BYTES_MAX
 from perdure.core.message import ActivityClosed, Failed, Message, Outcome, PauseRequested, Resumed, Started
 from perdure.core.program import OpenTurn
 from perdure.core.store import (
@@ -63,6 +64,7 @@ class RunHost:
         cache_size: int,
         events: HostEvents,
         watched: Watched,
+        turn_bytes_max: int = TURN_BYTES_MAX,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -74,7 +76,7 @@ class RunHost:
         self.held: dict[RunId, HeldRun] = {}
         self.cache = LiveRunCache(cache_size)
         self._creations = Creations()
-        self._stepper = Stepper(registry, runner, queues=queues, watched=watched)
+        self._stepper = Stepper(registry, runner, queues=queues, watched=watched, turn_bytes_max=turn_bytes_max)
         self._commits: Pipeline[Entry, frozenset[RunId]] = Pipeline(
             self._write_commits, self._committed, "commit", events.broken
         )

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from perdure.core.command import RecordLocalActivity, RunActivity
+from perdure.core.limits import TURN_BYTES_MAX
 from perdure.core.message import ActivityClosed, Message
 from perdure.core.program import OpenTurn
 from perdure.core.store import Commit, NewRun
@@ -18,11 +19,20 @@ from perdure.worker.watchdog import Watched
 class Stepper:
     """Takes turns for one host."""
 
-    def __init__(self, registry: Registry, runner: ActivityRunner, *, queues: frozenset[str], watched: Watched) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        runner: ActivityRunner,
+        *,
+        queues: frozenset[str],
+        watched: Watched,
+        turn_bytes_max: int = TURN_BYTES_MAX,
+    ) -> None:
         self._registry = registry
         self._runner = runner
         self._queues = queues
         self._watched = watched
+        self._turn_bytes_max = turn_bytes_max
         self.draining = False
         """No activity is started here any more."""
         self.reserved_count = 0
@@ -65,6 +75,7 @@ class Stepper:
             keeps=self._keep,
             busy=bool(held.jobs or held.messages or held.answers or held.live.open.paused),
             create=create,
+            bytes_max=self._turn_bytes_max,
         )
 
     def _keep(self, call: RunActivity) -> bool:

@@ -15,6 +15,7 @@ from perdure.core.command import RunActivity
 from perdure.core.errors import StoreError, UndecodablePayload
 from perdure.core.failure import timed_out
 from perdure.core.ids import RunId, WorkerId
+from perdure.core.limits import TURN_BYTES_MAX
 from perdure.core.message import Failed, Outcome, Started
 from perdure.core.policy import TimeoutKind
 from perdure.core.store import (
@@ -67,6 +68,8 @@ class WorkerOptions(msgspec.Struct, frozen=True):
     limits: ActivityLimits = ActivityLimits()
     retention_ms: int | None = None
     """Runs that closed longer ago are deleted; None: never."""
+    turn_bytes_max: int = TURN_BYTES_MAX
+    """As it is in memory; what lies outside the store makes it larger than it is there."""
 
 
 class Worker:
@@ -118,6 +121,7 @@ class Worker:
             cache_size=options.cache_size,
             events=events,
             watched=self.watched,
+            turn_bytes_max=options.turn_bytes_max,
         )
         self._tasks: set[asyncio.Task[Any]] = set()
         self._loops: list[asyncio.Task[None]] = []
