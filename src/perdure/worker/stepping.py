@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from perdure.core.command import RecordLocalActivity, RunActivity
+from perdure.core.errors import TurnTooLarge
 from perdure.core.limits import TURN_BYTES_MAX
 from perdure.core.message import ActivityClosed, Message
 from perdure.core.program import OpenTurn
@@ -67,16 +68,21 @@ class Stepper:
         create: NewRun | None = None,
     ) -> Commit:
         """The commit of a turn that took in these messages of the inbox and these answers. Raises `TurnTooLarge`."""
-        return to_commit(
-            held.live,
-            turn,
-            consumed=[message.id for message in messages] if messages and create is None else (),
-            finished=tuple([answer.call_id for answer in answers]),
-            keeps=self._keep,
-            busy=bool(held.jobs or held.messages or held.answers or held.live.open.paused),
-            create=create,
-            bytes_max=self._turn_bytes_max,
-        )
+        try:
+            return to_commit(
+                held.live,
+                turn,
+                consumed=[message.id for message in messages] if messages and create is None else (),
+                finished=tuple([answer.call_id for answer in answers]),
+                keeps=self._keep,
+                busy=bool(held.jobs or held.messages or held.answers or held.live.open.paused),
+                create=create,
+                bytes_max=self._turn_bytes_max,
+            )
+        except TurnTooLarge:
+            # It is no turn: whoever parks the run names the turns that the store has.
+            held.live.turns_count = turn.number - 1
+            raise
 
     def _keep(self, call: RunActivity) -> bool:
         """Whether this worker runs a new activity itself; if so, its room is reserved."""
