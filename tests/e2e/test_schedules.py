@@ -323,6 +323,7 @@ async def test_what_cannot_be_is_refused_and_nothing_is_stored(url: str) -> None
             {"backfill": [(at(1), at(0))]},
             {"backfill": [(datetime(2026, 1, 1), at(0))]},  # noqa: DTZ001
             {"colour": "red"},
+            {"note": 5},
         ]
         for options in wrong:
             with pytest.raises(InvalidOption):
@@ -340,12 +341,47 @@ async def test_what_cannot_be_is_refused_and_nothing_is_stored(url: str) -> None
         for spec in unfit:
             with pytest.raises(InvalidOption):
                 await schedules.create("r", spec, report, "word")
+        for crons in ([["@daily"]], [None], [5], ["@daily " * 200]):
+            with pytest.raises(InvalidSchedule):
+                await schedules.create("r", ScheduleSpec(crons=crons), report, "word")  # type: ignore[arg-type]
         with pytest.raises(InvalidArguments):
             await schedules.create("r", HOURLY, report, "too", "many")  # type: ignore[call-arg]
         with pytest.raises(UnknownWorkflow):
             await schedules.create_by_name("r", HOURLY, "elsewhere")
 
         assert await schedules.list() == []
+
+
+async def test_what_cannot_be_told_is_refused_and_nothing_changes(url: str) -> None:
+    async with open_shop(url) as (shop, _):
+        handle: Any = await shop.app.schedules.create("r", HOURLY, shop.report, "word")
+        no: Any = "no"
+
+        def nothing(_: Schedule) -> Any:
+            return no
+
+        def no_action(schedule: Schedule) -> Schedule:
+            return replace(schedule, action=no)
+
+        def no_spec(schedule: Schedule) -> Schedule:
+            return replace(schedule, spec=no)
+
+        for tell in (
+            lambda: handle.pause(5),
+            lambda: handle.unpause("n" * 1_001),
+            lambda: handle.trigger("sometimes"),
+            lambda: handle.backfill(at(1), at(2), "never"),
+            lambda: handle.backfill(at(2), at(1)),
+            lambda: handle.backfill("yesterday", "today"),
+            lambda: handle.update(nothing),
+            lambda: handle.update(no_action),
+            lambda: handle.update(no_spec),
+        ):
+            with pytest.raises(InvalidOption):
+                await tell()
+
+        found = await handle.describe()
+        assert (found.version, found.paused, found.recent) == (1, False, ())
 
 
 def test_a_preview_needs_no_store() -> None:

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from perdure.core.errors import InvalidSchedule
+from perdure.programs.schedule.cron import next_after
 from tests.property.schedule_reference import (
     ANY,
     ZONES,
@@ -96,3 +98,13 @@ def test_any_line_is_right_where_clocks_are_set(wanted: Wanted, zone_name: str, 
     ours, theirs = computed(wanted, zone_name, walked), expected(wanted, walked)
 
     assert first_difference(zone_name, ours, theirs, walked) == ""
+
+
+@given(line=st.text(max_size=40) | st.text(alphabet="0123456789*/,-? @everydailymonfri=TZ", max_size=40))
+@settings(max_examples=300, deadline=None)
+def test_any_text_is_a_line_or_is_refused(line: str) -> None:
+    try:
+        found = next_after(line, FIRST * 60_000)
+    except InvalidSchedule:
+        return
+    assert found is None or found > FIRST * 60_000

@@ -43,6 +43,8 @@ from perdure.schedules.values import (
     ScheduleKeywords,
     ScheduleSummary,
     described,
+    note_of,
+    overlap_of,
     planned,
     preview,
     refused,
@@ -115,15 +117,15 @@ class ScheduleHandle:
 
     async def pause(self, note: str = "", *, request_id: str | None = None) -> None:
         """Let nothing happen until it is unpaused, but what is asked for by hand. Durable when it returns."""
-        await self._tell("pause", Pause(note), request_id)
+        await self._tell("pause", Pause(note_of(note)), request_id)
 
     async def unpause(self, note: str = "", *, request_id: str | None = None) -> None:
         """Let it go on; what was due meanwhile does not happen later. Durable when it returns."""
-        await self._tell("unpause", Pause(note), request_id)
+        await self._tell("unpause", Pause(note_of(note)), request_id)
 
     async def trigger(self, overlap: Overlap | None = None, *, request_id: str | None = None) -> None:
         """Let it act now, also while it is paused; `overlap` None: by its own policy. Durable when it returns."""
-        await self._tell("trigger", Trigger(None if overlap is None else Overlap(overlap)), request_id)
+        await self._tell("trigger", Trigger(None if overlap is None else overlap_of(overlap)), request_id)
 
     async def backfill(
         self,
@@ -138,7 +140,7 @@ class ScheduleHandle:
         One action after the other, unless `overlap` says otherwise.
         """
         start_ms, end_ms = stretch(start, end)
-        await self._tell("backfill", BackfillRequest(start_ms, end_ms, Overlap(overlap)), request_id)
+        await self._tell("backfill", BackfillRequest(start_ms, end_ms, overlap_of(overlap)), request_id)
 
     async def update(self, change: Callable[[Schedule], Schedule | None]) -> None:
         """Change it: `change` gets what it is and returns what it shall be, or None to leave it.
@@ -262,8 +264,8 @@ class Schedules:
         check_due(plan.spec, now_ms)
         stretches = [stretch(*each) for each in options.get("backfill", ())]
         state = State(
-            paused=options.get("paused", False),
-            note=options.get("note", ""),
+            paused=bool(options.get("paused", False)),
+            note=note_of(options.get("note", "")),
             actions_left=plan.actions_max,
             buffered=[Wanted(now_ms, asked=True)] if options.get("trigger", False) else [],
             backfills=[Backfill(start - 1, min(end, now_ms), Overlap.BUFFER_ALL) for start, end in stretches],

@@ -19,6 +19,7 @@ from perdure.programs.schedule.state import CATCH_UP_MS_MIN, Action, Described, 
 STAMP_CHARS_MAX = 30
 """What the moment adds to a workflow id."""
 PREVIEW_MAX = 10_000
+NOTE_CHARS_MAX = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +136,10 @@ def preview(
 
 def planned(schedule_id: str, schedule: Schedule) -> Plan:
     """The plan as it is kept. Raises `InvalidOption` or `InvalidSchedule`."""
+    if not isinstance(schedule, Schedule):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise refused("schedule", schedule, "is no Schedule", "return dataclasses.replace(schedule, ...)")
+    if not isinstance(schedule.action, Action):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise refused("action", schedule.action, "is no Action", "give app.schedules.action(...)")
     if not isinstance(schedule.spec, ScheduleSpec):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise refused("spec", schedule.spec, "is no ScheduleSpec", "give ScheduleSpec(crons=['0 9 * * *'])")
     catch_up_ms = duration_ms("catch_up", schedule.catch_up)
@@ -143,16 +148,35 @@ def planned(schedule_id: str, schedule: Schedule) -> Plan:
     most = cast(object, schedule.actions_max)
     if most is not None and (isinstance(most, bool) or not isinstance(most, int) or not 1 <= most <= COUNT_MAX):
         raise refused("actions_max", most, "is no count", f"give 1 to {COUNT_MAX}, or None")
-    try:
-        overlap = Overlap(schedule.overlap)
-    except ValueError as error:
-        raise refused("overlap", schedule.overlap, "is unknown", f"give one of {', '.join(Overlap)}") from error
     action = schedule.action
     if len(checked_id("workflow id", action.workflow_id)) > ID_CHARS_MAX - STAMP_CHARS_MAX:
         fact = f"has more than {ID_CHARS_MAX - STAMP_CHARS_MAX} characters"
         raise refused("workflow_id", action.workflow_id, fact, "give a shorter one: the moment is appended")
     spec = schedule.spec.recorded()
-    return Plan(schedule_id, spec, action, overlap, catch_up_ms, bool(schedule.pause_on_failure), schedule.actions_max)
+    return Plan(
+        schedule_id,
+        spec,
+        action,
+        overlap_of(schedule.overlap),
+        catch_up_ms,
+        bool(schedule.pause_on_failure),
+        schedule.actions_max,
+    )
+
+
+def overlap_of(value: object) -> Overlap:
+    """The overlap policy of this name. Raises `InvalidOption`."""
+    try:
+        return Overlap(value)
+    except ValueError as error:
+        raise refused("overlap", value, "is unknown", f"give one of {', '.join(Overlap)}") from error
+
+
+def note_of(value: object) -> str:
+    """A note. Raises `InvalidOption`."""
+    if not isinstance(value, str) or len(value) > NOTE_CHARS_MAX:
+        raise refused("note", value, "is no short text", f"give text of at most {NOTE_CHARS_MAX} characters")
+    return value
 
 
 def refused(name: str, value: object, fact: str, remedy: str) -> InvalidOption:

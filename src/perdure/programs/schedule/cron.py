@@ -79,7 +79,7 @@ def next_after(cron: str, at_ms: int) -> int | None:
 
 def checked(cron: object, at_ms: int) -> str:
     """Return `cron` if it is a cron line that is due at some time after `at_ms`; raise `InvalidSchedule` otherwise."""
-    line = _text(cron)
+    line = text_of(cron)
     if next_after(line, at_ms) is None:
         remedy = "give days that exist, in years to come"
         raise InvalidSchedule(what="cron", value=repr(line), fact="is never due", remedy=remedy)
@@ -89,7 +89,7 @@ def checked(cron: object, at_ms: int) -> str:
 @lru_cache(maxsize=4_096)
 def rule(cron: str, own: Zone) -> Rule:
     """The rule of a cron line that is read in the zone `own` unless it names another. Raises `InvalidSchedule`."""
-    text = _text(cron)
+    text = text_of(cron)
     zoned = _ZONED.match(text)
     if zoned is not None:
         own = zone(zoned[1])
@@ -103,7 +103,8 @@ def rule(cron: str, own: Zone) -> Rule:
     return Local(Calendar(_fields(words, place)), own)
 
 
-def _text(cron: object) -> str:
+def text_of(cron: object) -> str:
+    """Return `cron` if it is text of a fitting length; raise `InvalidSchedule` otherwise."""
     if not isinstance(cron, str):
         raise InvalidSchedule(what="cron", value=repr(cron)[:80], fact="is no text", remedy=_SHAPE)
     if len(cron) > CRON_CHARS_MAX:

@@ -12,7 +12,7 @@ from perdure.programs.code.options import Duration, duration_ms
 from perdure.programs.schedule import fields as parts
 from perdure.programs.schedule.calendar import Calendar as LocalCalendar
 from perdure.programs.schedule.calendar import Fields
-from perdure.programs.schedule.cron import Every, Local, interval, rule
+from perdure.programs.schedule.cron import Every, Local, interval, rule, text_of
 from perdure.programs.schedule.fields import Kind, Place
 from perdure.programs.schedule.timetable import Timetable
 from perdure.programs.schedule.zones import zone
@@ -77,7 +77,7 @@ class ScheduleSpec:
     def recorded(self) -> "SpecRecord":
         """The spec as it is kept. Raises `InvalidSchedule` or `InvalidOption`."""
         record = SpecRecord(
-            crons=tuple(_listed("crons", self.crons)),
+            crons=tuple([text_of(each) for each in _listed("crons", self.crons)]),
             intervals=tuple([_interval(each) for each in _listed("intervals", self.intervals)]),
             calendars=tuple([_calendar("calendars", each) for each in _listed("calendars", self.calendars)]),
             skip=tuple([_calendar("skip", each) for each in _listed("skip", self.skip)]),
