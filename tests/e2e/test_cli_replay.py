@@ -115,6 +115,14 @@ def test_limit_takes_the_newest(perdure: Any) -> None:
     assert [each["workflow_id"] for each in said.json] == ["other-1", "order-3"]
 
 
+def test_a_filter_chooses_what_is_replayed(perdure: Any) -> None:
+    said = perdure("replay", "--app", "shop:app", "--query", "WorkflowId in ('order-1', 'order-3')", "-o", "json")
+    wrong = perdure("replay", "--app", "shop:app", "--query", "WorkflowId is")
+
+    assert [each["workflow_id"] for each in said.json] == ["order-3", "order-1"]
+    assert wrong.code == Exit.USAGE
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -312,3 +312,39 @@ def test_a_patch_inside_a_task_that_is_cancelled_keeps_its_record() -> None:
 
     assert asked(driver)[0] == ["RecordVersion", "one"]
     recalls(driver, flow)
+
+
+class Order:
+    """A class workflow whose parts ask for changes."""
+
+    def __init__(self) -> None:
+        self.seen: list[bool] = []
+
+    @workflow.run
+    async def run(self) -> list[bool]:
+        """Ask, and go when there is a signal."""
+        self.seen.append(workflow.patched("run"))
+        await workflow.wait_condition(lambda: len(self.seen) > 1)
+        await one()
+        return self.seen
+
+    @workflow.signal
+    def note(self) -> None:
+        """Ask in a handler."""
+        self.seen.append(workflow.patched("note"))
+
+    @workflow.query
+    def ways(self) -> list[bool]:
+        """What is decided so far."""
+        return [workflow.patched("run"), workflow.patched("note")]
+
+
+def test_the_parts_of_a_class_ask_for_changes_as_a_function_does() -> None:
+    driver = Driver(Order, one)
+    driver.start()
+    at_first = driver.query("ways")
+    outputs = driver.step(driver.signal("note"))
+
+    assert (at_first, driver.query("ways")) == ([True, False], [True, True])
+    assert outputs[0] == RecordVersion("note", 1)
+    assert result_of(driver.step(done(1))) == [True, True]

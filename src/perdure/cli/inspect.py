@@ -9,7 +9,7 @@ from perdure.cli.clients import ask, handle_of
 from perdure.cli.exits import Exit
 from perdure.cli.inputs import arguments_of
 from perdure.cli.output import compact, moment, print_error, print_fields, print_json, print_table
-from perdure.cli.verbs import Parser, Verb, add_app, add_id, add_input, add_output, add_runs, add_store
+from perdure.cli.verbs import Parser, Verb, add_app, add_filter, add_id, add_input, add_output, add_runs, add_store
 from perdure.core.errors import InvalidOption, StillRunning, UnreadablePayload, WorkflowFailed
 from perdure.core.failure import Failure
 from perdure.core.store import RunStatus
@@ -18,12 +18,7 @@ from perdure.description import moment as moment_of
 from perdure.engine.history import HistoryEvent, shown_failure
 
 
-def _add_filter(parser: Parser) -> None:
-    parser.add_argument("--query", metavar="FILTER", default="", help="only runs that fit this filter")
-
-
 def _add_list(parser: Parser) -> None:
-    _add_filter(parser)
     add_runs(parser)
     parser.add_argument("--before", metavar="RUN", help="only runs older than this one: the next page")
     add_store(parser)
@@ -57,7 +52,7 @@ def _list(options: Any) -> int:
 
 
 def _add_count(parser: Parser) -> None:
-    _add_filter(parser)
+    add_filter(parser)
     parser.add_argument("--by-status", action="store_true", help="how many of each status")
     add_store(parser)
     add_output(parser)

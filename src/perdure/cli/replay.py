@@ -29,6 +29,7 @@ async def _chosen(app: Perdure, options: Any) -> AsyncIterator[RunSummary]:
     left, before = options.limit, None
     while left > 0:
         page = await app.list(
+            options.query,
             status=options.status,
             workflow=options.type,
             id_prefix=options.id_prefix,

@@ -58,8 +58,14 @@ def add_id(parser: Parser) -> None:
     parser.add_argument("--run", metavar="RUN", help="one run of it (default: the open one, else the last one)")
 
 
+def add_filter(parser: Parser) -> None:
+    """`--query`."""
+    parser.add_argument("--query", metavar="FILTER", default="", help="only runs that fit this filter")
+
+
 def add_runs(parser: Parser) -> None:
-    """`--status` and what else chooses runs."""
+    """`--query`, `--status` and what else chooses runs."""
+    add_filter(parser)
     parser.add_argument("--status", choices=[status.value for status in RunStatus], help="only runs in this state")
     parser.add_argument("--type", metavar="NAME", help="only runs of this workflow")
     parser.add_argument("--id-prefix", metavar="TEXT", help="only workflow ids that begin so")
