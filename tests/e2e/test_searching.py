@@ -40,8 +40,10 @@ async def test_runs_are_listed_and_counted_by_a_filter(url: str) -> None:
         last = await app.list("WorkflowType = 'order'", status="completed", limit=2, before=newest[-1].run_id)
         oldest = await app.list("CloseTime is not null order by StartTime", id_prefix="order-", limit=1)
 
-        assert [run.workflow_id for run in (*newest, *last)] == ["order-2", "order-1", "order-0"]
-        assert [run.workflow_id for run in oldest] == ["order-0"]
+        # Those that start within one millisecond have no order between them.
+        assert {run.workflow_id for run in (*newest, *last)} == {"order-2", "order-1", "order-0"}
+        assert len(newest) == 2
+        assert min(run.started_at for run in newest) >= last[0].started_at == oldest[0].started_at
         assert await app.count() == 5
         assert await app.count("not WorkflowId starts_with 'order-'") == 1
         by_status = await app.count("ExecutionDuration < '1h' or CloseTime is null", group_by="ExecutionStatus")
@@ -114,6 +116,78 @@ async def test_a_run_says_by_what_it_is_found_and_what_is_shown_of_it(url: str) 
         assert TAGS.value_in(run.search_attributes) == ["a", "b"]
         assert [found.workflow_id for found in await app.list("Tags = 'b' or Cents is null")] == ["order-1"]
         assert (await app.list("State = 'paid'"))[0].memo == run.memo
+
+
+async def test_a_run_is_found_by_what_it_was_started_with(url: str) -> None:
+    app = Perdure(url)
+
+    @app.workflow
+    async def order() -> dict[str, Any]:
+        info = workflow.info()
+        await workflow.channel("end").receive()
+        workflow.upsert_search_attributes(CENTS.set(6), CUSTOMER.unset())
+        workflow.upsert_memo({"by": "post"})
+        return {"attributes": info.search_attributes, "memo": info.memo}
+
+    async with app:
+        given = [CUSTOMER.set("c-1"), CENTS.set(5), STATE.set("new"), STATE.unset()]
+        handle = await app.start(order, id="order-1", memo={"by": "phone", "x": 1}, search_attributes=given)
+
+        (found,) = await app.list("CustomerId = 'c-1' and Cents between 5 and 6 and State is null")
+        assert found.search_attributes == {"CustomerId": "c-1", "Cents": 5}
+        assert found.memo == {"by": "phone", "x": 1}
+
+        await handle.signal("end")
+        assert await handle.result() == {"attributes": found.search_attributes, "memo": found.memo}
+        (after,) = await app.list("Cents = 6 and CustomerId is null")
+        assert after.memo == {"by": "post", "x": 1}
+
+
+async def test_a_start_with_wrong_attributes_or_memo_starts_nothing(url: str) -> None:
+    app = Perdure(url)
+
+    @app.workflow
+    async def order() -> None:
+        pass
+
+    many = [SearchKey.int(f"A{number}").set(number) for number in range(101)]
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"search_attributes": many}, "PDR1041"),
+        ({"search_attributes": {"Cents": 5}}, "PDR1041"),
+        ({"search_attributes": ["Cents"]}, "PDR1041"),
+        ({"search_attributes": 5}, "PDR1041"),
+        ({"search_attributes": CENTS.set(5)}, "PDR1041"),
+        ({"memo": [1]}, "PDR1002"),
+        ({"memo": {"a": "x" * 300_000}}, "PDR1002"),
+        ({"memo": {"a": object()}}, "PDR1009"),
+    ]
+    async with app:
+        for options, code in wrong:
+            with pytest.raises(UsageError) as caught:
+                await app.start(order, **options)
+            assert caught.value.code == code, options
+        assert await app.count() == 0
+
+
+async def test_a_run_that_goes_on_keeps_what_it_is_found_by(url: str) -> None:
+    app = Perdure(url)
+
+    @app.workflow
+    async def looping(left: int) -> int:
+        workflow.upsert_search_attributes(CENTS.set(left))
+        workflow.upsert_memo({"left": left})
+        if left:
+            workflow.continue_as_new(left - 1)
+        return left
+
+    async with app:
+        handle = await app.start(looping, 2, id="loop", search_attributes=[CUSTOMER.set("c-1")])
+        assert await handle.result() == 0
+
+        found = await app.list("CustomerId = 'c-1' order by Cents")
+        assert [run.search_attributes["Cents"] for run in found] == [0, 1, 2]
+        assert [run.memo for run in found] == [{"left": 0}, {"left": 1}, {"left": 2}]
+        assert [run.status for run in found][1:] == [RunStatus.CONTINUED_AS_NEW] * 2
 
 
 async def test_wrong_attributes_fail_in_the_code_that_gave_them(url: str) -> None:

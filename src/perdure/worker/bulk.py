@@ -7,7 +7,6 @@ from perdure.core.errors import FilterTooSlow, PerdureError, RunClosed, StoreErr
 from perdure.core.ids import RunId, WorkflowId
 from perdure.core.message import CancelRequested, Signaled, Terminated
 from perdure.core.payload import JSON, NULL, Payload
-from perdure.core.store import RunStatus
 from perdure.programs.bulk.plan import (
     BULK_COUNT,
     BULK_PAGE,
@@ -71,30 +70,20 @@ class _Telling:
 
     async def _told(self, workflow_id: WorkflowId, run_id: RunId) -> bool:
         try:
-            await self._do(workflow_id, run_id, run_id)
-        except RunClosed as error:
-            if error.facts["status"] == RunStatus.CONTINUED_AS_NEW:
-                return await self._told_successor(workflow_id, run_id)
+            await self._do(workflow_id, run_id)
+        except RunClosed:
             # It may have closed because of what an earlier attempt told it, whose answer was lost.
             return self._repeated and await self._was_told(workflow_id, run_id)
         return True
 
-    async def _told_successor(self, workflow_id: WorkflowId, run_id: RunId) -> bool:
-        """Tell the run that goes on for it, under the same request id."""
-        try:
-            await self._do(workflow_id, None, run_id)
-        except RunClosed:
-            return False
-        return True
-
-    async def _do(self, workflow_id: WorkflowId, run_id: RunId | None, target: RunId) -> None:
+    async def _do(self, workflow_id: WorkflowId, run_id: RunId) -> None:
         plan = self._plan
         match plan.action:
             case BulkAction.CANCEL:
-                await self._engine.cancel(workflow_id, run_id, plan.reason, self._request_id(target))
+                await self._engine.cancel(workflow_id, run_id, plan.reason, self._request_id(run_id))
             case BulkAction.SIGNAL:
                 value = Payload(plan.value.encode())
-                await self._engine.signal(workflow_id, run_id, Signaled(plan.signal, value, self._request_id(target)))
+                await self._engine.signal(workflow_id, run_id, Signaled(plan.signal, value, self._request_id(run_id)))
             case BulkAction.TERMINATE:
                 await self._engine.terminate(workflow_id, run_id, self._reason())
             case _:

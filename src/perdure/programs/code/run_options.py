@@ -38,7 +38,8 @@ def run_options(converter: DataConverter, now_ms: int, keywords: RunKeywords) ->
         return None
     retry, cron, memo = keywords.get("retry"), keywords.get("cron"), keywords.get("memo")
     execution, run = keywords.get("execution_timeout"), keywords.get("run_timeout")
-    attributes = checked_attributes(keywords.get("search_attributes", ()))
+    given = checked_attributes(keywords.get("search_attributes", ()))
+    attributes = tuple(each for each in given if each.value is not None)
     check_count([each.name for each in attributes])
     return StartOptions(
         retry=None if retry is None else retry.compiled(),

@@ -96,6 +96,10 @@ class SearchKey(Generic[T]):
 
 def checked_attributes(attributes: Iterable[Attribute]) -> tuple[Attribute, ...]:
     """The attributes, each name once: the last one counts. Raises `InvalidAttribute`."""
+    given = cast(object, attributes)
+    if isinstance(given, Mapping) or not isinstance(given, Iterable):
+        fact, remedy = "is no list of attributes", "give a list of what SearchKey.set returns"
+        raise InvalidAttribute(name=repr(cast(object, attributes))[:80], fact=fact, remedy=remedy)
     found: dict[str, Attribute] = {}
     for each in attributes:
         if not isinstance(cast(object, each), Attribute):
