@@ -210,6 +210,26 @@ class BlockingHandle(Generic[R]):
         """As `Handle.edit`."""
         self._app.wait(self._handle.edit(message_id, value, reason))
 
+    def reset(
+        self, *, turn: int | None = None, event: int | None = None, reason: str = "", reapply_signals: bool = True
+    ) -> "BlockingHandle[R]":
+        """As `Handle.reset`."""
+        made = self._handle.reset(turn=turn, event=event, reason=reason, reapply_signals=reapply_signals)
+        return BlockingHandle(self._app, self._app.wait(made))
+
+    def fork(
+        self,
+        *,
+        id: str,
+        turn: int | None = None,
+        event: int | None = None,
+        reason: str = "",
+        reapply_signals: bool = True,
+    ) -> "BlockingHandle[R]":
+        """As `Handle.fork`."""
+        made = self._handle.fork(id=id, turn=turn, event=event, reason=reason, reapply_signals=reapply_signals)
+        return BlockingHandle(self._app, self._app.wait(made))
+
     def delete(self) -> None:
         """As `Handle.delete`."""
         self._app.wait(self._handle.delete())

@@ -13,6 +13,7 @@ from perdure.description import RunDescription, describe, moment
 from perdure.engine.doors import Edit, delete, edit, skip
 from perdure.engine.history import HistoryEvent, flatten
 from perdure.engine.moving import move
+from perdure.engine.reset import Point, fork, reset
 from perdure.programs.code.definition import Signal
 
 if TYPE_CHECKING:
@@ -143,6 +144,38 @@ class Handle(Generic[R]):
         args: list[Any] = list(cast("list[Any]", value)) if isinstance(value, list | tuple) else [value]
         said = Edit(convert.to_payload(cast("Any", value), what=what), convert.to_payloads(args, what=what), reason)
         await self._app.call(lambda engine: edit(engine, self.workflow_id, self.run_id, message_id, said))
+
+    async def reset(
+        self, *, turn: int | None = None, event: int | None = None, reason: str = "", reapply_signals: bool = True
+    ) -> "Handle[R]":
+        """Let a new run of the workflow go on from an earlier turn of this one: with turns 1 to `turn`, or those that
+        were complete at history event `event`. An open run is closed. Returns the handle of the new run.
+
+        What was open then is asked for again. Signals and updates that came later, or still wait, are told again
+        unless `reapply_signals` is False; requests to cancel are not. Raises `InvalidTurn`, or `AlreadyRunning` where
+        this run is closed and another one of the workflow id is open.
+        """
+        point = Point(turn, event, reason, reapply_signals)
+        new_id = await self._app.call(lambda engine: reset(engine, self.workflow_id, self.run_id, point))
+        return Handle(self._app, self.workflow_id, new_id, self._decode, known=True)
+
+    async def fork(
+        self,
+        *,
+        id: str,
+        turn: int | None = None,
+        event: int | None = None,
+        reason: str = "",
+        reapply_signals: bool = True,
+    ) -> "Handle[R]":
+        """Start a run under another workflow id with the first turns of this one, which goes on untouched.
+
+        As `reset`; where a child workflow is open after that turn, it raises `InvalidTurn`.
+        """
+        other = WorkflowId(checked_id("workflow id", id))
+        point = Point(turn, event, reason, reapply_signals)
+        new_id = await self._app.call(lambda engine: fork(engine, self.workflow_id, self.run_id, point, other))
+        return Handle(self._app, other, new_id, self._decode, known=True)
 
     async def delete(self) -> None:
         """Delete the closed run with its history. Raises `RunOpen` or `WorkflowNotFound`."""

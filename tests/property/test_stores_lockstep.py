@@ -21,6 +21,8 @@ from perdure.core.store import (
     ChildRun,
     ClaimRequest,
     Commit,
+    CopiedAttempt,
+    Copies,
     Delivery,
     Finish,
     NewAttempt,
@@ -119,6 +121,26 @@ class Stores(RuleBasedStateMachine):
     def create(self, runs: list[NewRun]) -> None:
         """Some of them meet runs that are there."""
         self.both(lambda store: store.create(runs))
+
+    @rule(number=run_numbers, count=st.integers(0, 3), kept=st.booleans(), succeeds=st.booleans(), data=st.data())
+    def copy(self, number: int, count: int, data: st.DataObject, *, kept: bool, succeeds: bool) -> None:
+        """A run that begins with turns of another one, in its chain or in one of its own."""
+        found = self.loop.run_until_complete(self.memory.read_runs([run_id(number)]))
+        if not found:
+            return
+        self.calls_count += 1
+        count = min(count, found[0].turns_count)
+        new = replace(
+            new_run(self.calls_count + 100),
+            request_id=f"copy-{self.calls_count}",
+            origin_run_id=run_id(number) if count else None,
+        )
+        if kept:
+            new = replace(new, workflow_id=found[0].workflow_id, first_run_id=found[0].first_run_id)
+        call = NewAttempt(self.calls_count + 5, data.draw(st.sampled_from(ACTIVITIES)), "main", data.draw(moments))
+        attempts = (CopiedAttempt(count, call, data.draw(moments)),) if count else ()
+        new = replace(new, copies=Copies(run_id(number), count, attempts, succeeds))
+        self.both(lambda store: store.create([new]))
 
     @rule(chosen=st.lists(deliveries, max_size=4))
     def deliver(self, chosen: list[Delivery]) -> None:

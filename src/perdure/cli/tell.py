@@ -94,6 +94,36 @@ def _edit(options: Any) -> int:
     return Exit.OK
 
 
+def _add_reset(parser: Parser) -> None:
+    _add_reasoned(parser)
+    parser.add_argument("--turn", type=int, metavar="N", help="keep turns 1 to N")
+    parser.add_argument("--event", type=int, metavar="ID", help="keep the turns that were complete at this event")
+    parser.add_argument("--no-signals", action="store_true", help="do not tell later signals and updates again")
+    add_output(parser)
+
+
+def _add_fork(parser: Parser) -> None:
+    _add_reset(parser)
+    parser.add_argument("--as", dest="new_id", required=True, metavar="ID", help="the workflow id of the new run")
+
+
+def _begin_again(options: Any) -> int:
+    point = {"turn": options.turn, "event": options.event, "reason": options.reason}
+
+    async def begin(app: Perdure) -> Handle[Any]:
+        handle, signals = handle_of(app, options), not options.no_signals
+        if getattr(options, "new_id", None) is None:
+            return await handle.reset(**point, reapply_signals=signals)
+        return await handle.fork(id=options.new_id, **point, reapply_signals=signals)
+
+    begun = ask(options, begin)
+    if options.output == "json":
+        print_json({"workflow_id": begun.workflow_id, "run_id": begun.run_id})
+    else:
+        print_fields([("workflow id", begun.workflow_id), ("run id", begun.run_id)])
+    return Exit.OK
+
+
 def _telling(tell: Callable[[Handle[Any], Any], Awaitable[None]]) -> Callable[[Any], int]:
     def act(options: Any) -> int:
         async def told(app: Perdure) -> None:
@@ -133,6 +163,13 @@ VERBS = (
         _telling(lambda handle, options: handle.skip(options.message, options.reason)),
     ),
     Verb(("workflow", "edit"), "change a message that a parked run cannot take", _add_edit, _edit),
+    Verb(("workflow", "reset"), "let a new run go on from an earlier turn of this one", _add_reset, _begin_again),
+    Verb(
+        ("workflow", "fork"),
+        "start a run under another id with the first turns of this one",
+        _add_fork,
+        _begin_again,
+    ),
     Verb(
         ("workflow", "delete"),
         "delete a closed run with its history",

@@ -41,6 +41,39 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
     """Meant for the workflow: where the run has a successor, that one gets it, also while it still waits here."""
 
 
+class NewAttempt(msgspec.Struct, frozen=True, gc=False):
+    """A call to be tried: attempt 1 of the `RunActivity` with this call id in the commit's turn."""
+
+    call_id: int
+    name: str
+    queue: str
+    due_at_ms: int
+    expires_at_ms: int | None = None
+    """A claim hands it out as expired from this moment on; None if it may wait for ever."""
+    kept: bool = False
+    """Held by the committing worker from the start."""
+
+
+class CopiedAttempt(msgspec.Struct, frozen=True, gc=False):
+    """The first attempt of a call that a copied turn asks for."""
+
+    turn_number: int
+    attempt: NewAttempt
+    scheduled_at_ms: int
+    """When the call counts as asked for."""
+
+
+class Copies(msgspec.Struct, frozen=True, gc=False):
+    """What a new run has of another one."""
+
+    source_run_id: RunId
+    turns_count: int
+    """So many turns, from the first one on."""
+    attempts: tuple[CopiedAttempt, ...] = ()
+    succeeds: bool = False
+    """The source gets the new run as its successor, unless it has one."""
+
+
 class NewRun(msgspec.Struct, frozen=True, gc=False):
     """A run to be created with the message that starts it."""
 
@@ -66,6 +99,10 @@ class NewRun(msgspec.Struct, frozen=True, gc=False):
     note: bytes | None = None
     """What the run tells of itself: opaque to the store, replaced as a whole."""
     attributes: tuple[Attribute, ...] = ()
+    copies: Copies | None = None
+    """It begins with turns of another run; its `start` is only delivered where these are none."""
+    origin_run_id: RunId | None = None
+    """The run whose first turn it begins with; None: it begins by itself."""
 
 
 class Created(msgspec.Struct, frozen=True, gc=False):
@@ -87,19 +124,6 @@ class ChildRun(msgspec.Struct, frozen=True, gc=False):
     """To the parent's inbox where the child was created."""
     refused: Delivery
     """To the parent's inbox instead, where the workflow id has an open run."""
-
-
-class NewAttempt(msgspec.Struct, frozen=True, gc=False):
-    """A call to be tried: attempt 1 of the `RunActivity` with this call id in the commit's turn."""
-
-    call_id: int
-    name: str
-    queue: str
-    due_at_ms: int
-    expires_at_ms: int | None = None
-    """A claim hands it out as expired from this moment on; None if it may wait for ever."""
-    kept: bool = False
-    """Held by the committing worker from the start."""
 
 
 class Commit(msgspec.Struct, frozen=True, gc=False):
@@ -209,6 +233,13 @@ class RunRecord(msgspec.Struct, frozen=True, gc=False):
     """The run that goes on for it."""
     note: bytes | None = None
     attributes: tuple[Attribute, ...] = ()
+    origin_run_id: RunId | None = None
+    """The run whose first turn it begins with; None: it began by itself."""
+
+    @property
+    def opened_as(self) -> RunId:
+        """Under which run id its program begins: what it drew by chance in copied turns came from there."""
+        return self.origin_run_id or self.run_id
 
 
 class ClaimedRun(msgspec.Struct, frozen=True, gc=False):
@@ -237,6 +268,8 @@ class ClaimedAttempt(msgspec.Struct, frozen=True, gc=False):
     """Details of the last heartbeat of an earlier attempt."""
     failure: bytes | None
     """The encoded failure of the attempt before."""
+    scheduled_at_ms: int | None = None
+    """When the call counts as asked for; None: at the turn's moment."""
 
 
 class ClaimRequest(msgspec.Struct, frozen=True, gc=False):

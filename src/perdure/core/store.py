@@ -26,6 +26,8 @@ from perdure.core.rows import (
     ClaimedRun,
     ClaimRequest,
     Commit,
+    CopiedAttempt,
+    Copies,
     Created,
     Delivery,
     Extended,
@@ -51,6 +53,8 @@ __all__ = [
     "ClaimedAttempt",
     "ClaimedRun",
     "Commit",
+    "CopiedAttempt",
+    "Copies",
     "Created",
     "Delivery",
     "Extended",
@@ -89,7 +93,7 @@ class Store(Protocol):
     # Writing
 
     async def create(self, runs: Sequence[NewRun]) -> Sequence[Created]:
-        """Create each run with its start message, free to be claimed; answers in the order asked.
+        """Create each run with its start message, or with turns of another one, free to be claimed; answers in order.
 
         Where a run of the workflow id, open or closed, has the same request id, it is that run (`same_request`).
         Otherwise, where the workflow id has an open run, or its last one closed as `refused_after` says, nothing is

@@ -291,7 +291,7 @@ class Engine:
         if live is not None and live.program is not None:
             return live.query(query)
         assert program is not None, "the caller names the program of this run"
-        asked = LiveRun(record.run_id, record.workflow_id, program.open(record.run_id))
+        asked = LiveRun(record.run_id, record.workflow_id, program.open(record.opened_as))
         try:
             async for turn in self.turns(record.run_id):
                 asked.recall([turn])

@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -16,6 +16,7 @@ from perdure.core.errors import (
     UndecodablePayload,
 )
 from perdure.core.ids import RunId, WorkflowId
+from perdure.core.message import Forked
 from perdure.core.program import Program
 from perdure.core.turn import Turn
 from perdure.engine.history import flatten
@@ -117,7 +118,7 @@ def replay(history: RecordedHistory, program: Program) -> Replayed:
     Not for a thread where another event loop runs. Raises `InvalidOption` for a damaged document.
     """
     turns = history.decoded()
-    live = LiveRun(history.run_id, history.workflow_id, program.open(history.run_id))
+    live = LiveRun(history.run_id, history.workflow_id, program.open(_opened_as(history.run_id, turns)))
     mismatch: Mismatch | None = None
     number = 0
     try:
@@ -129,6 +130,13 @@ def replay(history: RecordedHistory, program: Program) -> Replayed:
     finally:
         live.close()
     return Replayed(history.workflow, history.workflow_id, history.run_id, len(turns), mismatch)
+
+
+def _opened_as(run_id: RunId, turns: Sequence[Turn]) -> RunId:
+    """Under which run id a run began: that of another one, if its first turns are from there."""
+    forks = (each for turn in turns for each in turn.inputs if isinstance(each, Forked))
+    first = next(forks, None)
+    return run_id if first is None else first.source_run_id
 
 
 def _mismatch(error: PerdureError, turns: list[Turn]) -> Mismatch:

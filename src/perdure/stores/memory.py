@@ -19,6 +19,7 @@ from perdure.core.store import (
     ClaimedRun,
     ClaimRequest,
     Commit,
+    Copies,
     Created,
     Delivery,
     Extended,
@@ -98,10 +99,25 @@ class MemoryStore:
         return run
 
     def _add_started(self, new: NewRun) -> None:
-        self._add(new)
+        run = self._add(new)
         at_ms = new.created_at_ms if new.starts_at_ms is None else new.starts_at_ms
-        for delivery in (Delivery(new.run_id, "start", new.start, at_ms), *new.deliveries):
+        if new.copies is not None:
+            self._copy(run, new.copies)
+        if new.copies is None or not new.copies.turns_count:
+            self._deliver(Delivery(new.run_id, "start", new.start, at_ms))
+        for delivery in new.deliveries:
             self._deliver(delivery)
+
+    def _copy(self, run: MemoryRun, copies: Copies) -> None:
+        source = self._runs.get(copies.source_run_id)
+        if source is None:
+            return
+        run.turns = source.turns[: copies.turns_count]
+        for each in copies.attempts:
+            self._add_attempt(run, each.turn_number, each.attempt, None)
+            run.attempts[each.attempt.call_id].scheduled_at_ms = each.scheduled_at_ms
+        if copies.succeeds and source.successor is None:
+            source.successor = run.new.run_id
 
     async def deliver(self, deliveries: Sequence[Delivery]) -> Sequence[bool]:
         return [self._deliver(delivery) for delivery in deliveries]

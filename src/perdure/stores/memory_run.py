@@ -34,6 +34,7 @@ class MemoryAttempt(msgspec.Struct):
     """Of the claim that its holder took it by; 0 if it was kept."""
     failure: bytes | None = None
     heartbeat: bytes | None = None
+    scheduled_at_ms: int | None = None
 
     @property
     def key(self) -> tuple[int, int]:
@@ -74,6 +75,7 @@ class MemoryAttempt(msgspec.Struct):
             expired=self.expires_at_ms is not None and self.expires_at_ms <= now_ms,
             heartbeat=self.heartbeat,
             failure=self.failure,
+            scheduled_at_ms=self.scheduled_at_ms,
         )
 
 
@@ -138,6 +140,7 @@ class MemoryRun(msgspec.Struct):
             successor=self.successor,
             note=self.note,
             attributes=tuple(self.attributes[name] for name in sorted(self.attributes)),
+            origin_run_id=self.new.origin_run_id,
         )
 
     def upsert(self, attributes: Iterable[Attribute]) -> None:

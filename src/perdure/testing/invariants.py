@@ -247,7 +247,8 @@ class TurnsCheck:
         if (record.closed_at_ms is None) != (record.status is RunStatus.RUNNING):
             self._found.append(f"it is {record.status} and closed at {record.closed_at_ms}")
         started = self._open.started
-        if started is not None:
+        # Until it hears that it was forked off, the copied turns tell how another run was started.
+        if started is not None and (record.origin_run_id is None or f"fork/{record.run_id}" in self._open.requests):
             facts = (started.workflow_id, started.workflow_type, started.queue)
             if facts != (record.workflow_id, record.workflow_type, record.queue):
                 self._found.append("its record and its start name different workflows or queues")
@@ -359,7 +360,7 @@ class _WaitingCheck:
             child.parent_run_id != self._read.record.run_id and not handed_over
         ):
             self._found.append(f"child {call.call_id} is run {call.run_id}, which is somebody else's")
-        elif child.status is not RunStatus.RUNNING:
+        elif child.status is not RunStatus.RUNNING and child.successor is None:
             self._found.append(f"child {call.call_id} is {child.status}, and its answer does not wait")
 
     async def _check_holders(self) -> None:

@@ -176,7 +176,7 @@ class RunHost:
     def _opened(self, claimed: ClaimedRun) -> LiveRun:
         run = claimed.run
         # A termination must end even a run whose code cannot be recalled any more.
-        program = None if _ends(claimed) else self._registry.known_program_for(run).open(run.run_id)
+        program = None if _ends(claimed) else self._registry.known_program_for(run).open(run.opened_as)
         live = LiveRun(run.run_id, run.workflow_id, program)
         live.route = None if run.turns_count else self._registry.first_route(run.workflow_type, run.route)
         return live

@@ -357,7 +357,7 @@ class Worker:
                     turn = codec.turns.decode(each.turn)
                     calls[each.turn] = turn.at_ms, {c.call_id: c for c in turn.outputs if isinstance(c, RunActivity)}
                 scheduled_at_ms, by_id = calls[each.turn]
-                job = self._job(each, by_id[each.call_id], scheduled_at_ms)
+                job = self._job(each, by_id[each.call_id], each.scheduled_at_ms or scheduled_at_ms)
             except UndecodablePayload as error:
                 # Written by a later version, or damaged. Held and left alone, it harms nobody else; a worker that
                 # can read it gets it when this one stops.

@@ -6,6 +6,7 @@ from perdure.core.message import (
     CancelRequested,
     ChildClosed,
     ChildStarted,
+    Forked,
     Message,
     Signaled,
     Started,
@@ -42,6 +43,8 @@ def hear(run: "CodeRun", message: Message) -> None:
                 run.cancel_reason = reason
                 if run.main is not None:
                     run.main.cancel(reason)
+        case Forked():
+            run.fork(message)
         case Started():
             run.start(message)
         case _:

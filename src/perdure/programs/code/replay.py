@@ -187,7 +187,7 @@ def mismatch(run: "CodeRun", history: Sequence[Turn], turn: Turn, asked: Sequenc
     difference = first_difference(turn.outputs, asked)
     assert difference is not None, "the turn differs"
     old, new = difference
-    where = trace.place_of_command(run.program, run.run_id, history, new) if len(history) == turn.number else None
+    where = trace.place_of_command(run.program, run.opened_as, history, new) if len(history) == turn.number else None
     return NonDeterminism(
         turn=turn.number,
         index=old,

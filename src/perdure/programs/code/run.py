@@ -9,12 +9,14 @@ from random import Random
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 from zlib import crc32
 
+from perdure.core.chain import forked
 from perdure.core.command import CancelTimer, Command, RecordLocalActivity, StartTimer
 from perdure.core.errors import ParkedError, PerdureError, UnregisteredActivity
 from perdure.core.ids import RunId
 from perdure.core.message import (
     ActivityClosed,
     Completed,
+    Forked,
     Message,
     Query,
     Signaled,
@@ -86,6 +88,7 @@ class CodeRun:
         "main",
         "new_commands",
         "noted",
+        "opened_as",
         "program",
         "queries",
         "recorded",
@@ -101,7 +104,7 @@ class CodeRun:
 
     def __init__(self, program: "CodeProgram", run_id: RunId) -> None:
         self.program = program
-        self.run_id = run_id
+        self.run_id = self.opened_as = run_id
         self.loop = WorkflowLoop(self, crc32(run_id.encode()) << 16)
         self.started: Started | None = None
         self.at_ms = 0
@@ -257,6 +260,14 @@ class CodeRun:
             future.set_result(callee.decode_result(outcome.result))
         else:
             future.set_exception(calls.activity_error(callee.name, message))
+
+    def fork(self, message: Forked) -> None:
+        """From here on the run is another one than that whose turns it has repeated."""
+        assert self.started is not None, "a run is forked off one that has begun"
+        self.run_id, self.started = message.run_id, forked(self.started, message)
+        self._random = self._ids = None
+        # A late answer to the other run's calls must not be taken for one to its own.
+        self.calls_count = self.calls_before = max(self.calls_count, message.chain.calls_count)
 
     def start(self, message: Started) -> None:
         """Begin: the first message of the run."""

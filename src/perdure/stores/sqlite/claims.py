@@ -233,6 +233,7 @@ def _claimed_attempt(row: Sequence[Any], found: dict[tuple[int, int], bytes], no
         expires_at_ms,
         heartbeat,
         failure,
+        scheduled_at_ms,
     ) = row
     return ClaimedAttempt(
         run_id=run_id,
@@ -245,6 +246,7 @@ def _claimed_attempt(row: Sequence[Any], found: dict[tuple[int, int], bytes], no
         expired=expires_at_ms is not None and expires_at_ms <= now_ms,
         heartbeat=None if heartbeat is None else bytes.fromhex(heartbeat),
         failure=None if failure is None else bytes.fromhex(failure),
+        scheduled_at_ms=scheduled_at_ms,
     )
 
 

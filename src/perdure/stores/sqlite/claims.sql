@@ -144,7 +144,7 @@ update attempts set lease_id = ?, claim_number = ? where (run_key, call_id) in (
 select json_group_array(json_array(attempts.run_key, attempts.call_id, runs.run_id, runs.workflow_id, attempts.attempt, attempts.turn_number,
     attempts.due_at_ms, attempts.deaths_count, attempts.expires_at_ms,
     case when attempts.heartbeat is not null then hex(attempts.heartbeat) end,
-    case when attempts.failure is not null then hex(attempts.failure) end))
+    case when attempts.failure is not null then hex(attempts.failure) end, attempts.scheduled_at_ms))
   from attempts
   join runs on runs.id = attempts.run_key
  where (attempts.run_key, attempts.call_id) in (select * from (values {(?, ?)}));

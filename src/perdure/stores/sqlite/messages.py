@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from perdure.core.ids import RunId
-from perdure.core.store import Created, Delivery, NewRun, RunStatus
+from perdure.core.store import Copies, Created, Delivery, NewRun, RunStatus
 from perdure.stores.sqlite import attributes
 from perdure.stores.sqlite.database import Database
 from perdure.stores.sqlite.statements import TEXTS
@@ -39,9 +39,29 @@ def insert_started(db: Database, runs: Sequence[NewRun]) -> dict[RunId, int]:
         for new in runs:
             if new.run_id in inserted:
                 at_ms = new.created_at_ms if new.starts_at_ms is None else new.starts_at_ms
-                told += (Delivery(new.run_id, "start", new.start, at_ms), *new.deliveries)
+                if new.copies is not None:
+                    _copy(db, new, new.copies, inserted[new.run_id])
+                if new.copies is None or not new.copies.turns_count:
+                    told.append(Delivery(new.run_id, "start", new.start, at_ms))
+                told += new.deliveries
         deliver(db, told, inserted)
     return inserted
+
+
+def _copy(db: Database, new: NewRun, copies: Copies, key: int) -> None:
+    source = db.keys_of([copies.source_run_id]).get(copies.source_run_id, 0)
+    facts = {"run_key": key, "source": source, "run_id": new.run_id}
+    db.run_named("copy_turns", {**facts, "turns_count": copies.turns_count})
+    db.run("set_origin", new.origin_run_id, key)
+    flat: list[Any] = []
+    for each in copies.attempts:
+        one = each.attempt
+        ready_at_ms = one.due_at_ms if one.expires_at_ms is None else min(one.due_at_ms, one.expires_at_ms)
+        flat += (key, one.call_id, each.turn_number, one.name, one.queue, one.due_at_ms, one.expires_at_ms)
+        flat += (ready_at_ms, each.scheduled_at_ms)
+    db.run_rows("insert_copied_attempts", flat)
+    if copies.succeeds:
+        db.run_named("succeed", facts)
 
 
 def insert_runs(db: Database, rows: Sequence[tuple[NewRun, int | None]]) -> dict[RunId, int]:

@@ -89,3 +89,21 @@ delete from runs where id in (values {(?)});
 -- name: delete_turns
 -- Of closed runs.
 delete from turns where run_key in (values {(?)});
+
+-- name: copy_turns
+-- A run begins with turns of another one.
+insert into turns (run_key, number, data)
+select :run_key, number, data from turns where run_key = :source and number <= :turns_count order by number;
+
+-- name: set_origin
+-- Whose first turn it begins with.
+update runs set origin_run_id = ? where id = ?;
+
+-- name: insert_copied_attempts
+-- Calls that copied turns ask for.
+insert into attempts (run_key, call_id, turn_number, name, queue, due_at_ms, expires_at_ms, ready_at_ms, scheduled_at_ms)
+values {(?, ?, ?, ?, ?, ?, ?, ?, ?)};
+
+-- name: succeed
+-- The run that goes on for a closed one, unless another one does.
+update runs set successor = coalesce(successor, :run_id) where id = :source and :run_key is not null;

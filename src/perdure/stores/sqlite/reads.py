@@ -22,7 +22,7 @@ def records(db: Database, keys: Sequence[int]) -> dict[int, RunRecord]:
 
 def _record(row: Sequence[Any], attributes: tuple[Attribute, ...]) -> RunRecord:
     run_id, workflow_id, workflow_type, queue, status, created, closed, turns_count, parent, parked, worker = row[:11]
-    route, first_run_id, successor, note = row[11:]
+    route, first_run_id, successor, note, origin_run_id = row[11:]
     return RunRecord(
         run_id=run_id,
         workflow_id=workflow_id,
@@ -40,6 +40,7 @@ def _record(row: Sequence[Any], attributes: tuple[Attribute, ...]) -> RunRecord:
         successor=successor,
         note=_blob(note),
         attributes=attributes,
+        origin_run_id=origin_run_id,
     )
 
 

@@ -4,7 +4,7 @@ select json_group_array(json_array(runs.id, runs.run_id, runs.workflow_id, runs.
     runs.created_at_ms, runs.closed_at_ms,
     coalesce((select max(turns.number) from turns where turns.run_key = runs.id), 0), runs.parent_run_id,
     case when runs.parked is not null then hex(runs.parked) end, leases.worker, runs.route, runs.first_run_id,
-    runs.successor, case when runs.note is not null then hex(runs.note) end,
+    runs.successor, case when runs.note is not null then hex(runs.note) end, runs.origin_run_id,
     exists (select 1 from attributes where attributes.run_key = runs.id)))
   from runs left join leases on leases.id = runs.lease_id
  where runs.id in (values {(?)});

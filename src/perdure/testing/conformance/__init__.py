@@ -22,6 +22,7 @@ from perdure.testing.conformance.claiming_again import TestClaimingAgain
 from perdure.testing.conformance.claiming_attempts import TestClaimingAttempts
 from perdure.testing.conformance.claiming_runs import TestClaimingRuns
 from perdure.testing.conformance.committing import TestCommitting
+from perdure.testing.conformance.copying import TestCopying
 from perdure.testing.conformance.creating import TestCreating
 from perdure.testing.conformance.delivering import TestDelivering
 from perdure.testing.conformance.effects import TestCommitEffects
@@ -41,6 +42,7 @@ __all__ = [
     "TestClaimingRuns",
     "TestCommitEffects",
     "TestCommitting",
+    "TestCopying",
     "TestCreating",
     "TestDelivering",
     "TestFollowing",

@@ -47,7 +47,7 @@ class Replayer:
             if program is None or isinstance(program, MockProgram) or record.run_id in self._found:
                 continue
             (history,) = await self._store.read_turns([(record.run_id, 0)], TURNS_MAX)
-            live = LiveRun(record.run_id, record.workflow_id, program.open(record.run_id))
+            live = LiveRun(record.run_id, record.workflow_id, program.open(record.opened_as))
             try:
                 live.recall(codec.turns.decode(data) for data in history)
             except ParkedError as error:

@@ -48,7 +48,7 @@ async def _stack(store: Store, registry: Registry, record: RunRecord) -> str:
     program = registry.program_for(record)
     if program is None:
         return "is not registered here"
-    live = LiveRun(record.run_id, record.workflow_id, program.open(record.run_id))
+    live = LiveRun(record.run_id, record.workflow_id, program.open(record.opened_as))
     try:
         for data in (await store.read_turns([(record.run_id, 0)], TURNS_MAX))[0]:
             live.recall([codec.turns.decode(data)])
