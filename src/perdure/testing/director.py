@@ -140,6 +140,8 @@ def _errands(world: World, start: Start, client: Process, random: Random) -> "It
         yield _query(world, start, random)
     if random.random() < 0.5:
         yield _wait(world, start, client)
+    if random.random() < 0.15:
+        yield _pause_run(world, start, random)
 
 
 def _any(world: World, random: Random) -> "Callable[[], Process]":
@@ -200,6 +202,16 @@ async def _cancel(world: World, start: Start, random: Random) -> None:
         )
     except RunClosed:
         return
+
+
+async def _pause_run(world: World, start: Start, random: Random) -> None:
+    """An operator resumes it, or does so himself at once."""
+    await asyncio.sleep(random.random() * 6)
+    with suppress(RunClosed):
+        await world.ask(_any(world, random), lambda engine: engine.pause(start.workflow_id, start.run_id, "on purpose"))
+        if random.random() < 0.4:
+            await asyncio.sleep(random.random())
+            await world.ask(_any(world, random), lambda engine: engine.resume(start.workflow_id, start.run_id))
 
 
 async def _terminate(world: World, start: Start, random: Random) -> None:
@@ -264,6 +276,7 @@ async def _operate(world: World, client: Process) -> None:
 
 
 _doors: dict[str, Callable[[Engine, RunRecord], Awaitable[None]]] = {
+    "Paused": lambda engine, record: engine.resume(record.workflow_id, record.run_id),
     "UnregisteredActivity": lambda engine, record: engine.resume(record.workflow_id, record.run_id),
     "UndecodablePayload": lambda engine, record: engine.terminate(record.workflow_id, record.run_id, "poisoned"),
 }

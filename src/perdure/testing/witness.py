@@ -55,6 +55,7 @@ RARE = (
     "lease expired",
     "lease lost",
     "lease released",
+    "park for Paused",
     "park for UndecodablePayload",
     "park for UnregisteredActivity",
     "quarantine",
