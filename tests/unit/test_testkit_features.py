@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -114,3 +115,63 @@ async def test_payloads_go_through_the_codecs_of_the_app() -> None:
 
     async with TestEnvironment(sealed, replay=True):
         assert await (await sealed.start(echo, "secret")).result() == "secret"
+
+
+def versioned(*versions: int) -> Perdure:
+    """An app that knows these versions of one workflow, which do different things."""
+    own = Perdure("memory://")
+
+    @own.activity
+    async def ring(times: int) -> int:
+        return times
+
+    if 1 in versions:
+
+        @own.workflow(name="bell")
+        async def first() -> str:
+            await asyncio.sleep(3_600)
+            return f"rang {await ring(1)}"
+
+        assert first.name == "bell"
+
+    if 2 in versions:
+
+        @own.workflow(name="bell", version=2)
+        async def second() -> str:
+            twice = await ring(2)
+            await asyncio.sleep(3_600)
+            return f"rang {twice}"
+
+        assert second.name == "bell"
+    return own
+
+
+async def test_a_run_is_replayed_with_the_version_that_it_follows(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/bells.db"
+    before, after = versioned(1), versioned(1, 2)
+    async with TestEnvironment(before, store=url):
+        await before.start_by_name("bell", id="old")
+
+    async with TestEnvironment(after, store=url, replay=True):
+        await after.start_by_name("bell", id="new")
+
+        assert await after.handle("old").result() == "rang 1"
+        assert await after.handle("new").result() == "rang 2"
+
+
+async def test_a_local_activity_is_mocked_as_any_other() -> None:
+    own = Perdure("memory://")
+
+    @own.activity(retries=1)
+    async def price(item: str) -> int:
+        raise AssertionError("never called")
+
+    @own.workflow
+    async def quote(item: str) -> int:
+        return await price.local(item)
+
+    async with TestEnvironment(own, replay=True) as env:
+        mock = env.mock(price).sequence(ConnectionError("no line"), 7)
+
+        assert await (await own.start(quote, "tea")).result() == 7
+        assert [call.attempt for call in mock.calls] == [1, 2]

@@ -61,7 +61,7 @@ class Replayer:
         """All runs of workflows that are not mocked, each as a line that `perdure replay` reads."""
         lines: list[bytes] = []
         for record in await self._store.list_runs(runs_where(), RUNS_MAX):
-            program = self._registry.program(record.workflow_type)
+            program = self._registry.program_for(record)
             if program is None or isinstance(program, MockProgram):
                 continue
             (history,) = await self._store.read_turns([(record.run_id, 0)], TURNS_MAX)
