@@ -13,6 +13,7 @@ from perdure import (
     AlreadyRunning,
     ApplicationError,
     ChildWorkflowError,
+    ExecutionError,
     ParentClosePolicy,
     Perdure,
     RunClosed,
@@ -233,7 +234,7 @@ async def test_a_signal_to_nobody_is_an_error_in_the_workflow(cached_app: Perdur
     async def lonely() -> str:
         try:
             await workflow.external("nobody").signal(WORD, "hello")
-        except ActivityError as error:
+        except ExecutionError as error:
             return str(error)
         return "nothing was raised"
 
