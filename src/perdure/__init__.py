@@ -14,6 +14,9 @@ from perdure.core.errors import (
     RunError,
     RunParked,
     StoreError,
+    UpdateFailed,
+    UpdateRejected,
+    UpdateUnanswered,
     UsageError,
     WorkflowCancelled,
     WorkflowFailed,
@@ -41,6 +44,7 @@ from perdure.programs.bulk.plan import BulkFailure, BulkProgress, BulkResult
 from perdure.programs.code.definition import Activity, Signal, Workflow
 from perdure.programs.code.options import RetryPolicy
 from perdure.programs.code.search import SearchKey
+from perdure.sending import UpdateHandle
 
 __all__ = [
     "Activity",
@@ -76,6 +80,10 @@ __all__ = [
     "SearchKey",
     "Signal",
     "StoreError",
+    "UpdateFailed",
+    "UpdateHandle",
+    "UpdateRejected",
+    "UpdateUnanswered",
     "UsageError",
     "Workflow",
     "WorkflowCancelled",

@@ -176,19 +176,42 @@ class BlockingHandle(Generic[R]):
     @overload
     def signal(self, signal: Signal[T], value: T, /, *, request_id: str | None = None) -> None: ...
     @overload
+    def signal(
+        self,
+        signal: Callable[[Any, *Ts], Coroutine[Any, Any, None] | None],
+        /,
+        *args: *Ts,
+        request_id: str | None = None,
+    ) -> None: ...
+    @overload
     def signal(self, signal: str, value: Any = None, /, *, request_id: str | None = None) -> None: ...
-    def signal(self, signal: Signal[Any] | str, value: Any = None, /, *, request_id: str | None = None) -> None:
+    def signal(self, signal: Any, /, *args: Any, request_id: str | None = None) -> None:
         """As `Handle.signal`."""
-        name = signal if isinstance(signal, str) else signal.name
-        self._app.wait(self._handle.signal(name, value, request_id=request_id))
+        self._app.wait(self._handle.signal(signal, *args, request_id=request_id))
 
     @overload
-    def query(self, name: str, /, *args: Any) -> Any: ...
+    def query(self, query: Callable[[Any, *Ts], T], /, *args: *Ts) -> T: ...
     @overload
-    def query(self, name: str, /, *args: Any, result_type: type[T]) -> T: ...
-    def query(self, name: str, /, *args: Any, result_type: Any = Any) -> Any:
+    def query(self, query: str, /, *args: Any) -> Any: ...
+    @overload
+    def query(self, query: str, /, *args: Any, result_type: type[T]) -> T: ...
+    def query(self, query: Any, /, *args: Any, result_type: Any = Any) -> Any:
         """As `Handle.query`."""
-        return self._app.wait(self._handle.query(name, *args, result_type=result_type))
+        return self._app.wait(self._handle.query(query, *args, result_type=result_type))
+
+    @overload
+    def update(
+        self, update: Callable[[Any, *Ts], Coroutine[Any, Any, T]], /, *args: *Ts, id: str | None = None
+    ) -> T: ...
+    @overload
+    def update(self, update: Callable[[Any, *Ts], T], /, *args: *Ts, id: str | None = None) -> T: ...
+    @overload
+    def update(self, update: str, /, *args: Any, id: str | None = None) -> Any: ...
+    @overload
+    def update(self, update: str, /, *args: Any, id: str | None = None, result_type: type[T]) -> T: ...
+    def update(self, update: Any, /, *args: Any, id: str | None = None, result_type: Any = Any) -> Any:
+        """As `Handle.update`."""
+        return self._app.wait(self._handle.update(update, *args, id=id, result_type=result_type))
 
     def cancel(self, reason: str = "") -> None:
         """As `Handle.cancel`."""

@@ -1,26 +1,41 @@
 """A handle on one run: its result, and what can be told and asked."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, TypeVarTuple, cast, overload
 
+from perdure.core.command import RejectUpdate
 from perdure.core.errors import WorkflowCancelled, WorkflowFailed, WorkflowTerminated, WorkflowTimedOut
 from perdure.core.failure import Failure, to_exception
 from perdure.core.ids import RunId, WorkflowId, checked_id
-from perdure.core.message import Cancelled, Completed, Continued, Failed, Outcome, Query, Signaled, Terminated
+from perdure.core.message import (
+    Cancelled,
+    Completed,
+    Continued,
+    Failed,
+    Outcome,
+    Query,
+    Signaled,
+    Terminated,
+    UpdateRequested,
+)
 from perdure.core.payload import Payload
 from perdure.core.policy import TimeoutKind
 from perdure.description import RunDescription, describe, moment
 from perdure.engine.doors import Edit, delete, edit, skip
+from perdure.engine.engine import Answered
 from perdure.engine.history import HistoryEvent, flatten
 from perdure.engine.moving import move
 from perdure.engine.reset import Point, fork, reset
 from perdure.programs.code.definition import Signal
+from perdure.programs.code.methods import handler_mark
+from perdure.sending import UpdateHandle, to_handler, to_signal
 
 if TYPE_CHECKING:
     from perdure.app import Perdure
 
 R = TypeVar("R")
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 
 def result_of(workflow_id: str, outcome: Outcome, decode: Callable[[Payload], R]) -> R:
@@ -82,30 +97,108 @@ class Handle(Generic[R]):
     @overload
     async def signal(self, signal: Signal[T], value: T, /, *, request_id: str | None = None) -> None: ...
     @overload
+    async def signal(
+        self,
+        signal: Callable[[Any, *Ts], Coroutine[Any, Any, None] | None],
+        /,
+        *args: *Ts,
+        request_id: str | None = None,
+    ) -> None: ...
+    @overload
     async def signal(self, signal: str, value: Any = None, /, *, request_id: str | None = None) -> None: ...
-    async def signal(self, signal: Signal[Any] | str, value: Any = None, /, *, request_id: str | None = None) -> None:
+    async def signal(self, signal: Any, /, *args: Any, request_id: str | None = None) -> None:
         """Send a signal; it is durable when this returns. With a request id, sending it again changes nothing.
 
-        Raises `WorkflowNotFound` or `RunClosed`.
+        `signal` is a handler's method, such as `Order.approve`, a `Signal`, or a name. Raises `WorkflowNotFound` or
+        `RunClosed`.
         """
-        name = checked_id("signal name", signal.name if isinstance(signal, Signal) else signal)
+        name, payload = to_signal(self._app.converter, signal, args)
         request_id = self._app.new_id() if request_id is None else checked_id("request id", request_id)
-        message = Signaled(name, self._app.converter.to_payload(value, what=f"signal {name!r}"), request_id)
+        message = Signaled(name, payload, request_id)
         await self._app.call(lambda engine: engine.signal(self.workflow_id, self.run_id, message))
 
     @overload
-    async def query(self, name: str, /, *args: Any) -> Any: ...
+    async def query(self, query: Callable[[Any, *Ts], T], /, *args: *Ts) -> T: ...
     @overload
-    async def query(self, name: str, /, *args: Any, result_type: type[T]) -> T: ...
-    async def query(self, name: str, /, *args: Any, result_type: Any = Any) -> Any:
+    async def query(self, query: str, /, *args: Any) -> Any: ...
+    @overload
+    async def query(self, query: str, /, *args: Any, result_type: type[T]) -> T: ...
+    async def query(self, query: Any, /, *args: Any, result_type: Any = Any) -> Any:
         """Ask the run; answered from its state as recorded, also when it is closed.
 
-        Raises `UnknownQuery` or `QueryFailed`.
+        `query` is a handler's method, such as `Order.total`, or a name. Raises `UnknownQuery` or `QueryFailed`.
         """
-        convert = self._app.converter
-        query = Query(checked_id("query name", name), convert.to_payloads(args, what=f"argument of query {name!r}"))
-        answer = await self._app.query(self.workflow_id, self.run_id, query)
-        return convert.from_payload(answer, result_type, what=f"answer of query {name!r}")
+        sent = to_handler(self._app.converter, "query", query, args, result_type)
+        return sent.decode(await self._app.query(self.workflow_id, self.run_id, Query(sent.name, sent.args)))
+
+    @overload
+    async def update(
+        self, update: Callable[[Any, *Ts], Coroutine[Any, Any, T]], /, *args: *Ts, id: str | None = None
+    ) -> T: ...
+    @overload
+    async def update(self, update: Callable[[Any, *Ts], T], /, *args: *Ts, id: str | None = None) -> T: ...
+    @overload
+    async def update(self, update: str, /, *args: Any, id: str | None = None) -> Any: ...
+    @overload
+    async def update(self, update: str, /, *args: Any, id: str | None = None, result_type: type[T]) -> T: ...
+    async def update(self, update: Any, /, *args: Any, id: str | None = None, result_type: Any = Any) -> Any:
+        """Send an update and wait for its result. With an id, sending it again gives the answer it had.
+
+        `update` is a handler's method, such as `Order.add_item`, or a name. It is durable once it is accepted: whoever
+        loses this call asks again with the same id, or `update_handle(id)`. Raises `UpdateRejected`, `UpdateFailed`,
+        `UpdateUnanswered`, `WorkflowNotFound` or `RunClosed`.
+        """
+        handle, answered = await self._send_update(update, args, id, result_type, early=False)
+        return handle.read(answered)
+
+    @overload
+    async def start_update(
+        self, update: Callable[[Any, *Ts], Coroutine[Any, Any, T]], /, *args: *Ts, id: str | None = None
+    ) -> UpdateHandle[T]: ...
+    @overload
+    async def start_update(
+        self, update: Callable[[Any, *Ts], T], /, *args: *Ts, id: str | None = None
+    ) -> UpdateHandle[T]: ...
+    @overload
+    async def start_update(self, update: str, /, *args: Any, id: str | None = None) -> UpdateHandle[Any]: ...
+    @overload
+    async def start_update(
+        self, update: str, /, *args: Any, id: str | None = None, result_type: type[T]
+    ) -> UpdateHandle[T]: ...
+    async def start_update(self, update: Any, /, *args: Any, id: str | None = None, result_type: Any = Any) -> Any:
+        """As `update`, but return once it is accepted, with a handle for its result."""
+        handle, answered = await self._send_update(update, args, id, result_type, early=True)
+        if answered.answer is None or isinstance(answered.answer, RejectUpdate):
+            handle.read(answered)
+        return handle
+
+    async def _send_update(
+        self, update: object, args: tuple[Any, ...], id: str | None, result_type: Any, *, early: bool
+    ) -> tuple[UpdateHandle[Any], Answered]:
+        sent = to_handler(self._app.converter, "update", update, args, result_type)
+        own = self._app.new_id() if id is None else checked_id("update id", id)
+        message = UpdateRequested(sent.name, sent.args, own)
+        answered = await self._app.call(
+            lambda engine: engine.update(self.workflow_id, self.run_id, message, fresh=id is None, early=early)
+        )
+        handle: UpdateHandle[Any] = UpdateHandle(
+            self._app, self.workflow_id, answered.run_id, own, sent.name, sent.decode
+        )
+        return handle, answered
+
+    @overload
+    def update_handle(self, id: str, update: Callable[..., Coroutine[Any, Any, T]], /) -> UpdateHandle[T]: ...
+    @overload
+    def update_handle(self, id: str, update: Callable[..., T], /) -> UpdateHandle[T]: ...
+    @overload
+    def update_handle(self, id: str, /) -> UpdateHandle[Any]: ...
+    def update_handle(self, id: str, update: Any = None, /) -> UpdateHandle[Any]:
+        """A handle on an update that was sent with this id; `update` is its method, and types the result."""
+        app, name, decode = self._app, "", self._app.converter.from_payload
+        if update is not None:
+            mark = handler_mark("update", update)
+            name, decode = mark.name, mark.signature(app.converter).decode_result
+        return UpdateHandle(app, self.workflow_id, self.run_id, checked_id("update id", id), name, decode)
 
     async def cancel(self, reason: str = "") -> None:
         """Ask the run to cancel itself: its code gets `CancelledError` and may clean up. Raises `RunClosed`."""

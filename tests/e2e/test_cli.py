@@ -70,7 +70,7 @@ def test_without_a_command_all_are_listed_with_one_line_each(perdure: Any, words
         assert re.search(rf"^  {name} +\w.*$", said.out, re.MULTILINE), name
 
 
-VERBS = ("list", "show", "query", "result", "start", "signal", "cancel", "terminate", "resume")
+VERBS = ("list", "show", "query", "result", "start", "signal", "update", "cancel", "terminate", "resume")
 
 
 def test_each_command_explains_itself(perdure: Any) -> None:
@@ -210,12 +210,13 @@ def test_show_tells_why_a_run_failed_down_to_the_first_cause(perdure: Any) -> No
 def test_a_closed_run_and_an_unknown_one_have_exit_codes_of_their_own(perdure: Any) -> None:
     perdure("run", "shop:nothing", "--id", "a")
 
-    for verb in (("signal", "a", "go"), ("cancel", "a"), ("terminate", "a"), ("resume", "a")):
+    for verb in (("signal", "a", "go"), ("update", "a", "go"), ("cancel", "a"), ("terminate", "a"), ("resume", "a")):
         assert_refused(
             perdure("workflow", *verb), Exit.REFUSED, "PDR2003", "perdure workflow show a --store sqlite:///shop.db"
         )
     for verb in (
         ("signal", "b", "go"),
+        ("update", "b", "go"),
         ("cancel", "b"),
         ("terminate", "b"),
         ("resume", "b"),

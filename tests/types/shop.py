@@ -56,3 +56,51 @@ async def order(approval: Approval, times: int = 1) -> Approval | None:
 @app.workflow
 async def tick() -> None:
     """No arguments, no result."""
+
+
+@app.workflow
+class Cart:
+    """A class with a handler of each kind."""
+
+    @workflow.init
+    def __init__(self, owner: str, limit: int = 3) -> None:
+        self.owner = owner
+        self.limit = limit
+
+    @workflow.run
+    async def run(self, owner: str, limit: int = 3) -> list[str]:
+        """The workflow."""
+        await workflow.wait_condition(workflow.all_handlers_finished, timeout="1h")
+        return [owner]
+
+    @workflow.signal
+    def approve(self, approval: Approval) -> None:
+        """A value."""
+
+    @workflow.signal(name="stop-it")
+    async def stop(self) -> None:
+        """No value."""
+
+    @workflow.query
+    def total(self, factor: int = 1) -> float:
+        """A default."""
+        return 1.5 * factor
+
+    @workflow.update
+    async def add(self, item: str, count: int = 1) -> int:
+        """Asynchronous, without parentheses."""
+        return len(item) * count
+
+    @add.validator
+    def check_add(self, item: str, count: int = 1) -> None:
+        """The parameters of the update."""
+
+    @workflow.update(name="clear-it")
+    def clear(self) -> bool:
+        """Synchronous, with parentheses."""
+        return True
+
+
+@app.workflow(name="premium")
+class PremiumCart(Cart):
+    """Inherits everything."""

@@ -18,6 +18,7 @@ from perdure.core.errors import (
     StoreFull,
     StoreReadOnly,
     UnknownQuery,
+    UpdateFailed,
     WorkflowFailed,
     WorkflowNotFound,
 )
@@ -28,7 +29,7 @@ class Exit(IntEnum):
 
     OK = 0
     FAILED = 1
-    """The run failed, was cancelled or was terminated; or `fsck`, `check` or `replay` found something."""
+    """The run failed, was cancelled or terminated; an update failed; `fsck`, `check` or `replay` found something."""
     USAGE = 2
     NOT_FOUND = 3
     REFUSED = 4
@@ -43,7 +44,7 @@ class Exit(IntEnum):
 def exit_of(error: PerdureError) -> Exit:
     """The exit code that stands for an error."""
     match error:
-        case WorkflowFailed():
+        case WorkflowFailed() | UpdateFailed():
             return Exit.FAILED
         case WorkflowNotFound() | ScheduleNotFound():
             return Exit.NOT_FOUND

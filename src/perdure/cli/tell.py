@@ -1,5 +1,6 @@
-"""`perdure workflow start`, `signal`, `cancel`, `terminate` and `resume`: telling runs something, durably."""
+"""`perdure workflow start`, `signal`, `update`, `cancel`, `terminate` and `resume`: telling runs something, durably."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ from perdure.cli.exits import Exit
 from perdure.cli.inputs import arguments_of, value_of
 from perdure.cli.output import print_fields, print_json
 from perdure.cli.verbs import Parser, Verb, add_app, add_id, add_input, add_output, add_store
+from perdure.core.errors import StillRunning
 from perdure.handle import Handle
 
 
@@ -55,6 +57,30 @@ def _signal(options: Any) -> int:
         await handle_of(app, options).signal(options.name, value, request_id=options.request_id)
 
     ask(options, send)
+    return Exit.OK
+
+
+def _add_update(parser: Parser) -> None:
+    add_id(parser)
+    parser.add_argument("name", metavar="NAME", help="the update")
+    add_input(parser, "a JSON array of all arguments, or any other JSON value as the only one (default: no arguments)")
+    parser.add_argument("--update-id", metavar="ID", help="sending again with the same one gives the answer it had")
+    parser.add_argument("--timeout", type=float, metavar="SECONDS", help="give up after so long (default: never)")
+    add_app(parser)
+    add_store(parser)
+
+
+def _update(options: Any) -> int:
+    args = arguments_of(options.input)
+
+    async def update(app: Perdure) -> Any:
+        try:
+            async with asyncio.timeout(options.timeout):
+                return await handle_of(app, options).update(options.name, *args, id=options.update_id)
+        except TimeoutError as error:
+            raise StillRunning(workflow_id=options.id, timeout_s=options.timeout) from error
+
+    print_json(ask(options, update))
     return Exit.OK
 
 
@@ -138,6 +164,7 @@ def _telling(tell: Callable[[Handle[Any], Any], Awaitable[None]]) -> Callable[[A
 VERBS = (
     Verb(("workflow", "start"), "start a run of a workflow by name; workers do the rest", _add_start, _start),
     Verb(("workflow", "signal"), "send a signal to a run", _add_signal, _signal),
+    Verb(("workflow", "update"), "send an update to a run, wait for its answer and print it", _add_update, _update),
     Verb(
         ("workflow", "cancel"),
         "ask a run to cancel itself; its code may clean up",

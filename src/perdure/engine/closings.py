@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from perdure.core import codec
 from perdure.core.command import Closing
@@ -30,6 +31,23 @@ async def read_outcome(store: Store, record: RunRecord) -> Outcome:
     raise StoreCorrupt(store=store.url, reason=f"closed run {record.run_id} has no closing turn")
 
 
+class Beside(Protocol):
+    """One who looks at runs for something else whenever the watcher does."""
+
+    @property
+    def watched(self) -> Sequence[RunId]:
+        """The runs to look at."""
+        ...
+
+    async def look(self, run_ids: Sequence[RunId]) -> None:
+        """Look at some of them."""
+        ...
+
+    def closed(self, run_id: RunId) -> None:
+        """A run closed, durably."""
+        ...
+
+
 class Closings:
     """Futures for the outcomes of runs; those closed in this process take the short way."""
 
@@ -38,9 +56,19 @@ class Closings:
         self._store = store
         self._held_here = held_here
         self._waiters: dict[RunId, list[asyncio.Future[Outcome]]] = {}
+        self._others: list[Beside] = []
         self._watcher: asyncio.Task[None] | None = None
         self._asked: list[RunId] = []
         self._looking: asyncio.Task[None] | None = None
+
+    def beside(self, other: "Beside") -> None:
+        """Let another one share the watcher, and hear of what closes."""
+        self._others.append(other)
+
+    def keep_watch(self) -> None:
+        """Let the watcher run from now on."""
+        if self._watcher is None:
+            self._watcher = asyncio.get_running_loop().create_task(self._watch())
 
     def watches(self, task: "asyncio.Task[None] | None") -> bool:
         """Whether a task only keeps watch here: it finds what the short way has missed."""
@@ -51,6 +79,8 @@ class Closings:
         for waiter in self._waiters.pop(run_id, ()):
             if not waiter.done():
                 waiter.set_result(outcome)
+        for other in self._others:
+            other.closed(run_id)
 
     async def wait(self, run_id: RunId) -> Outcome:
         """The outcome of a run, when it has one."""
@@ -60,8 +90,7 @@ class Closings:
         try:
             if first and not self._held_here(run_id):
                 await self._look_together(run_id)
-            if self._watcher is None:
-                self._watcher = asyncio.create_task(self._watch())
+            self.keep_watch()
             return await waiter
         finally:
             self._forget(run_id, waiter)
@@ -103,6 +132,10 @@ class Closings:
                 looked_at_all_s = began_s
             if run_ids:
                 await surely(lambda run_ids=run_ids: self._look(run_ids), "read")
+            for other in self._others:
+                their_ids = [run_id for run_id in other.watched if everyone or not self._held_here(run_id)]
+                if their_ids:
+                    await surely(lambda other=other, run_ids=their_ids: other.look(run_ids), "read")
             await asyncio.sleep(max(LOOK_PAUSE_MS / 1_000, REST_FACTOR * (loop.time() - began_s)))
 
     async def stop(self) -> None:

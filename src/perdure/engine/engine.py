@@ -1,4 +1,4 @@
-"""The verbs of clients: start, signal, query, cancel, terminate, resume, describe, list, history, wait.
+"""The verbs of clients: start, signal, update, query, cancel, terminate, resume, describe, list, history, wait.
 
 Any process with the store's URL can use them. Where a worker runs in the same process it is given the short way.
 """
@@ -6,8 +6,8 @@ Any process with the store's URL can use them. Where a worker runs in the same p
 import asyncio
 import logging
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Protocol
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -29,6 +29,7 @@ from perdure.core.message import (
     Signaled,
     Started,
     TerminateRequested,
+    UpdateRequested,
 )
 from perdure.core.payload import Payload
 from perdure.core.program import Program
@@ -39,6 +40,7 @@ from perdure.engine.closings import Closings
 from perdure.engine.commit import outcome_of, to_commit
 from perdure.engine.live import LiveRun, OpenCalls
 from perdure.engine.starting import AT_ONCE, Starter, StartPolicy, new_run
+from perdure.engine.updates import Answer, Updates, UpdateWaiter
 
 logger = logging.getLogger("perdure.engine")
 
@@ -75,6 +77,13 @@ class Local(Protocol):
         ...
 
 
+class Answered(NamedTuple):
+    """What became of an update, and in which run."""
+
+    run_id: RunId
+    answer: Answer
+
+
 class Description(msgspec.Struct, frozen=True):
     """A run with what it waits for."""
 
@@ -100,6 +109,7 @@ class Engine:
     def __init__(self, store: Store, clock: Clock) -> None:
         self.store = store
         self.closings = Closings(store, self._held_here)
+        self.updates = Updates(store, self.closings)
         self.local: Local | None = None
         self._clock = clock
         self._starter = Starter(store, clock, self.terminate)
@@ -199,6 +209,51 @@ class Engine:
         """Tell a run something, durably. Raises `WorkflowNotFound` or `RunClosed`."""
         await self._tell(workflow_id, run_id, signal, unparks=False)
 
+    async def update(
+        self, workflow_id: WorkflowId, run_id: RunId | None, update: UpdateRequested, *, fresh: bool, early: bool
+    ) -> Answered:
+        """Tell a run an update, durably, and wait until it is answered; `early`: until it is accepted or rejected.
+
+        `fresh` says that nobody can have sent it before under its id. Raises `WorkflowNotFound` or `RunClosed`.
+        """
+        waiter = UpdateWaiter(update.update_id, early=early)
+        try:
+            if not fresh and await self._was_updated(workflow_id, run_id, waiter):
+                return Answered(waiter.run_id, waiter.future.result())
+            await self._tell(
+                workflow_id,
+                run_id,
+                update,
+                unparks=False,
+                before=lambda record: self.updates.place(waiter, record.run_id, record.turns_count if fresh else 0),
+            )
+            return Answered(waiter.run_id, await waiter.future)
+        finally:
+            self.updates.forget(waiter)
+
+    async def _was_updated(self, workflow_id: WorkflowId, run_id: RunId | None, waiter: UpdateWaiter) -> bool:
+        """Whether the answer is in the history already; only that of the run as it is found now."""
+        record = await self.find(workflow_id, run_id)
+        self.updates.place(waiter, record.run_id, 0)
+        await self.updates.look([record.run_id])
+        if waiter.future.done() and waiter.future.result() is None and not waiter.accepted:
+            # It was never taken, and is refused for that where it is told.
+            waiter.future = asyncio.get_running_loop().create_future()
+        return waiter.future.done()
+
+    async def answer(
+        self, workflow_id: WorkflowId, run_id: RunId | None, update_id: str, *, early: bool = False
+    ) -> Answered:
+        """Wait for the answer of an update that was sent before. Raises `WorkflowNotFound`."""
+        waiter = UpdateWaiter(update_id, early=early)
+        record = await self.find(workflow_id, run_id)
+        self.updates.place(waiter, record.run_id, 0)
+        try:
+            await self.updates.look([record.run_id])
+            return Answered(waiter.run_id, await waiter.future)
+        finally:
+            self.updates.forget(waiter)
+
     async def cancel(
         self, workflow_id: WorkflowId, run_id: RunId | None, reason: str, request_id: str | None = None
     ) -> None:
@@ -222,12 +277,22 @@ class Engine:
         """Let a parked run try again, or a paused one go on."""
         await self._tell(workflow_id, run_id, Resumed(self._clock.new_id()), unparks=True)
 
-    async def _tell(self, workflow_id: WorkflowId, run_id: RunId | None, message: Message, *, unparks: bool) -> None:
+    async def _tell(
+        self,
+        workflow_id: WorkflowId,
+        run_id: RunId | None,
+        message: Message,
+        *,
+        unparks: bool,
+        before: Callable[[RunRecord], None] = lambda _: None,
+    ) -> None:
+        """Deliver a message to the run; `before` hears which one it is, each time it is tried."""
         data = codec.messages.encode(message)
         while True:
             record = await self.current(workflow_id, run_id)
             if record.status is not RunStatus.RUNNING:
                 raise RunClosed(workflow_id=workflow_id, status=record.status.value)
+            before(record)
             delivery = Delivery(record.run_id, message.id, data, self._clock.now_ms(), unparks, follows=not unparks)
             (delivered,) = await self.store.deliver([delivery])
             if delivered:
@@ -311,4 +376,5 @@ class Engine:
 
     async def stop(self) -> None:
         """Let go of everything but the store."""
+        await self.updates.stop()
         await self.closings.stop()

@@ -93,7 +93,9 @@ def _events(turn: Turn) -> Iterator[tuple[str, dict[str, Any]]]:
         yield "WorkflowTaskCompleted", {}
     for command in turn.outputs:
         # An update that was refused leaves no trace.
-        if not isinstance(command, RejectUpdate):
+        if isinstance(command, AcceptUpdate):
+            yield _accepted_event(command, turn)
+        elif not isinstance(command, RejectUpdate):
             yield _output_event(command)
 
 
@@ -233,6 +235,15 @@ Told: TypeAlias = (
     | SkipMessage
     | EditMessage
 )
+
+
+def _accepted_event(command: AcceptUpdate, turn: Turn) -> tuple[str, dict[str, Any]]:
+    """An update is recorded where it is accepted, with what its sender asked for."""
+    kind, attributes = _told_event(command)
+    for message in turn.inputs:
+        if isinstance(message, UpdateRequested) and message.update_id == command.update_id:
+            attributes |= {"name": message.name, "input": [shown(each) for each in message.args]}
+    return kind, attributes
 
 
 def _told_event(command: Told | Closing) -> tuple[str, dict[str, Any]]:

@@ -124,6 +124,7 @@ class Process:
             engine=mailbox,
             new_worker_id=lambda unique: WorkerId(f"{self.name}/{unique}"),
             closed=self.engine.closings.closed,
+            verbs=self.engine,
         )
         await worker.start()
         self.worker = self.engine.local = worker

@@ -7,6 +7,7 @@ from perdure.core.ids import RunId
 from perdure.core.message import ActivityClosed, Message, Outcome
 from perdure.core.store import Commit
 from perdure.engine.live import LiveRun
+from perdure.engine.updates import Updates
 
 if TYPE_CHECKING:
     from perdure.worker.local import LocalTurn
@@ -57,10 +58,13 @@ class HostEvents:
         claimable: Callable[[], None],
         spawn: Callable[[Coroutine[Any, Any, None]], object],
         broken: Callable[[Exception], None],
+        updates: Updates,
     ) -> None:
+        """`updates` are those that somebody in this process waits for."""
         self.closed = closed
         self.timer_set = timer_set
         self.room_made = room_made
         self.claimable = claimable
         self.spawn = spawn
         self.broken = broken
+        self.updates = updates

@@ -66,10 +66,8 @@ class RunHost:
         watched: Watched,
         turn_bytes_max: int = TURN_BYTES_MAX,
     ) -> None:
-        self._store = store
-        self._clock = clock
-        self._registry = registry
-        self._runner = runner
+        self._store, self._clock = store, clock
+        self._registry, self._runner = registry, runner
         self._events = events
         self._watched = watched
         self.worker = WorkerId("")
@@ -335,6 +333,8 @@ class RunHost:
         held.in_flight = False
         if commit.create is not None:
             self._creations.settle(commit.run_id, fresh=True)
+        if live.run_id in self._events.updates:
+            self._events.updates.heard(live.run_id, commit.turn)
         if self.held.get(live.run_id) is not held:
             return
         if commit.closes is not None:

@@ -89,12 +89,12 @@ class Worker:
         verbs: Engine | None = None,
     ) -> None:
         """`verbs` are what system activities use; without them the worker has its own."""
-        self._store = store
-        self._clock = clock
+        self._store, self._clock = store, clock
         self._registry = registry
         self._options = options
         self._new_worker_id = new_worker_id
         self.watched = Watched()
+        own = verbs or Engine(store, clock)
         self._runner = ActivityRunner(
             clock,
             user,
@@ -102,7 +102,7 @@ class Worker:
             options.limits,
             self._ended,
             on_beat_due=self._beat_soon,
-            engine_context=context_of(verbs or Engine(store, clock)),
+            engine_context=context_of(own),
         )
         events = HostEvents(
             closed=closed,
@@ -111,6 +111,7 @@ class Worker:
             claimable=self.look,
             spawn=self._spawn,
             broken=self._broken,
+            updates=own.updates,
         )
         self.host = RunHost(
             store,

@@ -33,7 +33,7 @@ async def results(handle: Handle[str]) -> None:
 async def telling(handle: Handle[str]) -> None:
     """Signals and queries."""
     await handle.signal(APPROVE, "me")  # error: reportArgumentType, reportCallIssue
-    await handle.signal(APPROVE)  # error: reportArgumentType
+    await handle.signal(APPROVE)  # error: reportArgumentType, reportCallIssue
     await handle.signal(7, "me")  # error: reportArgumentType, reportCallIssue
     text: str = await handle.query("state", result_type=int)  # error: reportAssignmentType
     await handle.cancel(7)  # error: reportArgumentType

@@ -104,7 +104,7 @@ def check_shape(kind: str, name: str, signature: Signature, where: str, *, dynam
         fact, remedy = "it cannot take a name and a value", "write `def handler(self, name, value)`"
     elif dynamic and kind != "signal" and not signature.count_min <= 1 < signature.count_max:
         fact, remedy = "it cannot take a name and any arguments", "write `def handler(self, name, *args)`"
-    elif not dynamic and kind == "signal" and signature.count_min > 1:
+    elif not dynamic and kind == "signal" and signature.count_max > 1:
         fact, remedy = "a signal has one value at most", "put the values into a dataclass"
     if fact is not None:
         raise UnsupportedDefinition(kind=kind, name=name, where=where, fact=fact, remedy=remedy)

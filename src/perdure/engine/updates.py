@@ -1,0 +1,157 @@
+"""Waiting for the answers of updates: they are in the history, and one shared watcher a process looks for them there.
+
+What this process itself commits takes the short way. Where the run goes on as another one, an update that was not
+accepted goes with it, and so does whoever waits.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from perdure.core import codec
+from perdure.core.command import AcceptUpdate, CompleteUpdate, RejectUpdate
+from perdure.core.ids import RunId
+from perdure.core.store import RunStatus, Store
+from perdure.core.turn import Turn
+from perdure.engine.closings import Closings
+from perdure.engine.pipeline import surely
+
+TURNS_A_LOOK = 200
+
+Answer: TypeAlias = AcceptUpdate | RejectUpdate | CompleteUpdate | None
+"""What became of an update; None: the run closed without answering it."""
+
+
+class UpdateWaiter:
+    """One who waits for an update to be accepted, or to be answered."""
+
+    __slots__ = ("accepted", "after_count", "early", "future", "run_id", "update_id")
+
+    def __init__(self, update_id: str, *, early: bool) -> None:
+        self.update_id = update_id
+        self.early = early
+        """Satisfied when the update is accepted."""
+        self.accepted = False
+        self.run_id = RunId("")
+        self.after_count = 0
+        """So many turns of the run have been looked at."""
+        self.future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+
+    def tell(self, turn: Turn) -> None:
+        """Look for the update in a turn."""
+        for command in turn.outputs:
+            if not isinstance(command, AcceptUpdate | RejectUpdate | CompleteUpdate):
+                continue
+            if command.update_id == self.update_id:
+                early = isinstance(command, AcceptUpdate)
+                self.accepted = self.accepted or early
+                if not early or self.early:
+                    self.settle(command)
+
+    def settle(self, answer: Answer) -> None:
+        """The answer is known."""
+        if not self.future.done():
+            self.future.set_result(answer)
+
+
+class Updates:
+    """Those who wait for updates in this process, by run."""
+
+    def __init__(self, store: Store, closings: Closings) -> None:
+        self._store = store
+        self._closings = closings
+        self._waiters: dict[RunId, list[UpdateWaiter]] = {}
+        self._looks: set[asyncio.Task[None]] = set()
+        closings.beside(self)
+
+    def __contains__(self, run_id: object) -> bool:
+        return run_id in self._waiters
+
+    # Waiting
+
+    def place(self, waiter: UpdateWaiter, run_id: RunId, after_count: int) -> None:
+        """Let someone wait for what run `run_id` does after so many turns."""
+        self.forget(waiter)
+        waiter.run_id, waiter.after_count = run_id, after_count
+        self._waiters.setdefault(run_id, []).append(waiter)
+        self._closings.keep_watch()
+
+    def forget(self, waiter: UpdateWaiter) -> None:
+        """They no longer wait."""
+        others = self._waiters.get(waiter.run_id)
+        if others is not None and waiter in others:
+            others.remove(waiter)
+            if not others:
+                del self._waiters[waiter.run_id]
+
+    # Hearing
+
+    def heard(self, run_id: RunId, data: bytes) -> None:
+        """A turn of a run became durable in this process."""
+        turn = codec.turns.decode(data)
+        for waiter in self._waiters.get(run_id, ()):
+            waiter.tell(turn)
+
+    def closed(self, run_id: RunId) -> None:
+        """A run closed, durably: who still waits may have missed a turn, or has to follow the run that goes on."""
+        if run_id in self._waiters:
+            task = asyncio.get_running_loop().create_task(self._look_surely([run_id]))
+            self._looks.add(task)
+            task.add_done_callback(self._looks.discard)
+
+    async def _look_surely(self, run_ids: Sequence[RunId]) -> None:
+        await surely(lambda: self.look(run_ids), "read")
+
+    @property
+    def watched(self) -> Sequence[RunId]:
+        """The runs to look at when the store has changed."""
+        return tuple(self._waiters)
+
+    async def look(self, run_ids: Sequence[RunId]) -> None:
+        """Look for answers in what these runs did since the last look."""
+        while run_ids:
+            records = await self._store.read_runs(run_ids)
+            await self._read({record.run_id: record.turns_count for record in records})
+            followed: list[RunId] = []
+            for record in records:
+                if record.status is RunStatus.RUNNING:
+                    continue
+                for waiter in tuple(self._waiters.get(record.run_id, ())):
+                    if waiter.future.done():
+                        continue
+                    if record.successor is None or waiter.accepted:
+                        waiter.settle(None)
+                    else:
+                        self.place(waiter, record.successor, 0)
+                        followed.append(record.successor)
+            run_ids = followed
+
+    async def _read(self, counts: dict[RunId, int]) -> None:
+        while True:
+            wants = [
+                (run_id, min(waiter.after_count for waiter in self._waiters[run_id]))
+                for run_id in counts
+                if run_id in self._waiters
+            ]
+            wants = [(run_id, after) for run_id, after in wants if after < counts[run_id]]
+            if not wants:
+                return
+            histories = await self._store.read_turns(wants, TURNS_A_LOOK)
+            for (run_id, after), history in zip(wants, histories, strict=True):
+                turns = [codec.turns.decode(data) for data in history]
+                for waiter in self._waiters.get(run_id, ()):
+                    for turn in turns:
+                        if turn.number > waiter.after_count:
+                            waiter.tell(turn)
+                    # Those who came meanwhile and want earlier turns are read for in the next round.
+                    if waiter.after_count >= after:
+                        waiter.after_count = max(waiter.after_count, turns[-1].number if turns else counts[run_id])
+
+    async def stop(self) -> None:
+        """Let go; whoever still waits is cancelled."""
+        for task in self._looks:
+            task.cancel()
+        await asyncio.gather(*self._looks, return_exceptions=True)
+        for waiters in self._waiters.values():
+            for waiter in waiters:
+                waiter.future.cancel()
