@@ -13,8 +13,8 @@ import msgspec
 
 from perdure.core.failure import Failure
 from perdure.core.ids import WorkflowId
-from perdure.core.message import StartOptions
-from perdure.core.payload import Payload, to_payload
+from perdure.core.message import StartOptions, UpdateRequested
+from perdure.core.payload import Payload, to_payload, to_payloads
 from perdure.engine.doors import Edit, edit, skip
 from perdure.engine.moving import move
 from perdure.engine.recorded import RecordedHistory, recorded_history
@@ -43,6 +43,23 @@ async def _signals(place: Yard) -> None:
         await place.signal(MAIN, "note", number, f"after-{number}")
     await asyncio.sleep(2)
     await place.signal(MAIN, "approve", True, "approval")
+
+
+async def _handle(place: Yard) -> None:
+    await place.signal(MAIN, "note", 1, "note-1")
+    sent = [("put", ("tea",)), ("put", ("much too long",)), ("fail", ()), ("never", ()), ("put", ("cup",))]
+
+    async def update(number: int) -> None:
+        name, args = sent[number]
+        message = UpdateRequested(name, to_payloads(args), f"update-{number}")
+        await place.client.update(MAIN, None, message, fresh=True, early=False)
+
+    await asyncio.gather(*[update(number) for number in range(4)])
+    await asyncio.sleep(3)
+    last = asyncio.create_task(update(4))
+    await place.signal(MAIN, "note", 2, "note-2")
+    await place.signal(MAIN, "close", None, "close")
+    await last
 
 
 async def _notes(place: Yard) -> None:
@@ -106,6 +123,7 @@ SCRIPTS: dict[str, tuple[str, tuple[Any, ...], Script]] = {
     "going_on": ("going_on", (1,), _notes),
     "operated": ("channels", (), _operate),
     "moved": ("moved", (), _move),
+    "handling": ("handling", (5,), _handle),
 }
 """By file: the workflow, its arguments, and what happens to it from outside."""
 

@@ -12,6 +12,7 @@ from typing import Any
 from perdure import workflow
 from perdure.core.command import ParentClosePolicy
 from perdure.core.failure import ActivityError, ActivityTimeout, ApplicationError, ChildWorkflowError
+from perdure.programs.code.classes import workflow_of
 from perdure.programs.code.definition import Activity, Signal, Workflow
 from perdure.programs.code.options import ActivityKeywords, RetryPolicy
 
@@ -399,3 +400,57 @@ async def moved() -> list[Any]:
     found: list[Any] = [await echo("before")]
     await asyncio.sleep(5)
     return [*found, await echo("after")]
+
+
+class Handling:
+    """A class with handlers of every kind: sync, async, validated, those that fail, and one that came too late."""
+
+    @workflow.init
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.lines: list[Any] = []
+        self.closed = False
+
+    @workflow.run
+    async def run(self, limit: int) -> list[Any]:
+        """Wait until it is closed and nothing is under way."""
+        self.lines.append(["run", limit])
+        try:
+            await workflow.wait_condition(lambda: self.closed, timeout="2s")
+        except TimeoutError:
+            self.lines.append("timeout")
+        await workflow.wait_condition(lambda: self.closed and workflow.all_handlers_finished())
+        return [*self.lines, await echo("end")]
+
+    @workflow.signal
+    async def note(self, line: int) -> None:
+        """Waits for an activity."""
+        self.lines.append(line)
+        self.lines.append(await nap(10))
+
+    @workflow.signal
+    def close(self) -> None:
+        """Let the run end."""
+        self.closed = True
+
+    @workflow.update
+    async def put(self, line: str) -> list[Any]:
+        """Waits for an activity and a timer."""
+        self.lines.append(await echo(line))
+        await asyncio.sleep(0.5)
+        return [workflow.current_update_id(), len(self.lines)]
+
+    @put.validator
+    def check_put(self, line: str) -> None:
+        """Refuse what is too long."""
+        if len(line) > self.limit:
+            raise ApplicationError("too long", {"limit": self.limit}, type="TooLong")
+
+    @workflow.update(name="fail")
+    def broken(self) -> None:
+        """Fail at once."""
+        raise ApplicationError("on purpose", type="Broken")
+
+
+handling: Any = workflow_of(Handling)
+WORKFLOWS["handling"] = handling
