@@ -227,7 +227,8 @@ class Engine:
                 unparks=False,
                 before=lambda record: self.updates.place(waiter, record.run_id, record.turns_count if fresh else 0),
             )
-            return Answered(waiter.run_id, await waiter.future)
+            answer = await waiter.future
+            return Answered(waiter.run_id, answer)
         finally:
             self.updates.forget(waiter)
 
@@ -250,7 +251,8 @@ class Engine:
         self.updates.place(waiter, record.run_id, 0)
         try:
             await self.updates.look([record.run_id])
-            return Answered(waiter.run_id, await waiter.future)
+            answer = await waiter.future
+            return Answered(waiter.run_id, answer)
         finally:
             self.updates.forget(waiter)
 
