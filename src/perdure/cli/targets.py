@@ -22,6 +22,8 @@ def load_workflow(target: str) -> "tuple[Perdure, Workflow[..., Any]]":
         raise InvalidTarget(target=target, reason=f"it is an app (its workflows: {known})", example="shop:checkout")
     if not isinstance(found, Workflow):
         reason = f"it is a {type(found).__name__}, not registered with @app.workflow"
+        if isinstance(found, type):
+            reason = f"it is a class; name its run method, such as {target}.run"
         raise InvalidTarget(target=target, reason=reason, example="shop:checkout")
     workflow = cast("Workflow[..., Any]", found)
     for module in list(sys.modules.values()):
