@@ -28,7 +28,7 @@ from perdure.engine.moving import move
 from perdure.engine.reset import Point, fork, reset
 from perdure.programs.code.definition import Signal
 from perdure.programs.code.methods import handler_mark
-from perdure.sending import UpdateHandle, to_handler, to_signal
+from perdure.sending import Sent, UpdateHandle, to_handler, to_signal
 
 if TYPE_CHECKING:
     from perdure.app import Perdure
@@ -181,9 +181,7 @@ class Handle(Generic[R]):
         answered = await self._app.call(
             lambda engine: engine.update(self.workflow_id, self.run_id, message, fresh=id is None, early=early)
         )
-        handle: UpdateHandle[Any] = UpdateHandle(
-            self._app, self.workflow_id, answered.run_id, own, sent.name, sent.decode
-        )
+        handle: UpdateHandle[Any] = UpdateHandle(self._app, self.workflow_id, answered.run_id, own, sent)
         return handle, answered
 
     @overload
@@ -194,11 +192,12 @@ class Handle(Generic[R]):
     def update_handle(self, id: str, /) -> UpdateHandle[Any]: ...
     def update_handle(self, id: str, update: Any = None, /) -> UpdateHandle[Any]:
         """A handle on an update that was sent with this id; `update` is its method, and types the result."""
-        app, name, decode = self._app, "", self._app.converter.from_payload
+        app = self._app
+        sent = Sent("", (), app.converter.from_payload)
         if update is not None:
             mark = handler_mark("update", update)
-            name, decode = mark.name, mark.signature(app.converter).decode_result
-        return UpdateHandle(app, self.workflow_id, self.run_id, checked_id("update id", id), name, decode)
+            sent = Sent(mark.name, (), mark.signature(app.converter).decode_result)
+        return UpdateHandle(app, self.workflow_id, self.run_id, checked_id("update id", id), sent)
 
     async def cancel(self, reason: str = "") -> None:
         """Ask the run to cancel itself: its code gets `CancelledError` and may clean up. Raises `RunClosed`."""

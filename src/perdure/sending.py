@@ -69,17 +69,15 @@ def to_signal(convert: DataConverter, signal: object, args: tuple[Any, ...]) -> 
 class UpdateHandle(Generic[R]):
     """An update that was sent; R is the type of its result."""
 
-    def __init__(
-        self, app: "Perdure", workflow_id: WorkflowId, run_id: str | None, id: str, name: str, decode: Callable[..., R]
-    ) -> None:
+    def __init__(self, app: "Perdure", workflow_id: WorkflowId, run_id: str | None, id: str, sent: Sent) -> None:
         """From `Handle.start_update` and `Handle.update_handle`."""
         self._app = app
-        self._decode = decode
+        self._decode: Callable[[Payload], R] = sent.decode
         self.workflow_id = workflow_id
         self.run_id = run_id
         """The run that took it; None: looked for in the workflow's open run, else its last one."""
         self.id = id
-        self.name = name
+        self.name = sent.name
 
     def __repr__(self) -> str:
         return f"<UpdateHandle {self.id!r} of {self.workflow_id!r}>"

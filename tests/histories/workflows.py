@@ -413,7 +413,6 @@ class Handling:
 
     @workflow.run
     async def run(self, limit: int) -> list[Any]:
-        """Wait until it is closed and nothing is under way."""
         self.lines.append(["run", limit])
         try:
             await workflow.wait_condition(lambda: self.closed, timeout="2s")
@@ -424,33 +423,27 @@ class Handling:
 
     @workflow.signal
     async def note(self, line: int) -> None:
-        """Waits for an activity."""
         self.lines.append(line)
         self.lines.append(await nap(10))
 
     @workflow.signal
     def close(self) -> None:
-        """Let the run end."""
         self.closed = True
 
     @workflow.update
     async def put(self, line: str) -> list[Any]:
-        """Waits for an activity and a timer."""
         self.lines.append(await echo(line))
         await asyncio.sleep(0.5)
         return [workflow.current_update_id(), len(self.lines)]
 
     @put.validator
     def check_put(self, line: str) -> None:
-        """Refuse what is too long."""
         if len(line) > self.limit:
             raise ApplicationError("too long", {"limit": self.limit}, type="TooLong")
 
     @workflow.update(name="fail")
     def broken(self) -> None:
-        """Fail at once."""
         raise ApplicationError("on purpose", type="Broken")
 
 
-handling: Any = workflow_of(Handling)
-WORKFLOWS["handling"] = handling
+WORKFLOWS["handling"] = workflow_of(Handling)
