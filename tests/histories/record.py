@@ -18,6 +18,7 @@ from perdure.core.payload import Payload, to_payload, to_payloads
 from perdure.engine.doors import Edit, edit, skip
 from perdure.engine.moving import move
 from perdure.engine.recorded import RecordedHistory, recorded_history
+from perdure.engine.reset import Point, reset
 from perdure.programs.code.program import CodeProgram
 from perdure.worker.registry import Registry
 from tests.histories import workflows
@@ -108,6 +109,20 @@ async def _move(place: Yard) -> None:
     await move(place.client, virtual_clock(), MAIN, None, BUILD)
 
 
+async def _reset_at_once(place: Yard) -> None:
+    await asyncio.sleep(0.05)
+    await reset(place.client, MAIN, None, Point(turn=1, reason="by an operator"))
+
+
+async def _reset(place: Yard) -> None:
+    await _signals(place)
+    await reset(place.client, MAIN, None, Point(turn=2, reason="by an operator"))
+    # This time all of them came at once, and the code waits for others.
+    await asyncio.sleep(1)
+    await place.signal(MAIN, "note", 12, "note-2")
+    await place.signal(MAIN, "approve", True, "approval-2")
+
+
 PRICES = [Item("tea", workflows.Decimal("1.50")), Item("cup", workflows.Decimal("12.25"))]
 SCRIPTS: dict[str, tuple[str, tuple[Any, ...], Script]] = {
     **{name: (name, (), _nothing) for name in WORKFLOWS},
@@ -122,10 +137,15 @@ SCRIPTS: dict[str, tuple[str, tuple[Any, ...], Script]] = {
     "parked": ("parked", (), _resume),
     "going_on": ("going_on", (1,), _notes),
     "operated": ("channels", (), _operate),
+    "reset": ("primitives", (), _reset_at_once),
+    "began_again": ("channels", (), _reset),
+    "began_again_by_chance": ("chance", (), _reset_at_once),
     "moved": ("moved", (), _move),
     "handling": ("handling", (5,), _handle),
 }
 """By file: the workflow, its arguments, and what happens to it from outside."""
+BEGAN_AGAIN = ("began_again", "began_again_by_chance")
+"""Recorded is the run that goes on after a reset."""
 
 
 OPTIONS = {"timed_out": StartOptions(run_ms=60_000)}
@@ -157,6 +177,9 @@ async def _recorded(name: str) -> RecordedHistory:
         if script is not _cancel_at_once:
             await script(place)
         await place.outcome(run_id)
+        if name in BEGAN_AGAIN:
+            run_id = (await place.client.find(MAIN)).run_id
+            await place.outcome(run_id)
         turns = [_anonymous(turn) for turn in await place.turns(run_id)]
         return recorded_history(workflow, MAIN, run_id, turns, f"Python {platform.python_version()}")
 

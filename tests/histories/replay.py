@@ -30,7 +30,8 @@ def replay(history: RecordedHistory) -> None:
     assert replayed.mismatch is None, replayed.mismatch.message
     *earlier, last = history.decoded()
     if last.outputs and isinstance(last.outputs[-1], CompleteRun):
-        again = LiveRun(history.run_id, history.workflow_id, program.open(history.run_id))
+        began_as = recorded.opened_as(history.run_id, history.decoded())
+        again = LiveRun(history.run_id, history.workflow_id, program.open(began_as))
         again.recall(earlier)
         assert again.take_turn(last.at_ms, last.inputs).outputs[-1] == last.outputs[-1], "another result"
         again.close()

@@ -118,7 +118,7 @@ def replay(history: RecordedHistory, program: Program) -> Replayed:
     Not for a thread where another event loop runs. Raises `InvalidOption` for a damaged document.
     """
     turns = history.decoded()
-    live = LiveRun(history.run_id, history.workflow_id, program.open(_opened_as(history.run_id, turns)))
+    live = LiveRun(history.run_id, history.workflow_id, program.open(opened_as(history.run_id, turns)))
     mismatch: Mismatch | None = None
     number = 0
     try:
@@ -132,8 +132,8 @@ def replay(history: RecordedHistory, program: Program) -> Replayed:
     return Replayed(history.workflow, history.workflow_id, history.run_id, len(turns), mismatch)
 
 
-def _opened_as(run_id: RunId, turns: Sequence[Turn]) -> RunId:
-    """Under which run id a run began: that of another one, if its first turns are from there."""
+def opened_as(run_id: RunId, turns: Sequence[Turn]) -> RunId:
+    """Under which run id a run with this history began: another one's, if its first turns are from there."""
     forks = (each for turn in turns for each in turn.inputs if isinstance(each, Forked))
     first = next(forks, None)
     return run_id if first is None else first.source_run_id
