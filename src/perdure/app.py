@@ -17,7 +17,7 @@ from perdure.core.errors import (
     InvalidOption,
 )
 from perdure.core.ids import RunId, WorkflowId, checked_id
-from perdure.core.message import Query, Signaled, Started
+from perdure.core.message import Query, Signaled, Started, UpdateRequested
 from perdure.core.payload import Converter, Payload
 from perdure.core.store import RunStatus
 from perdure.data import ClaimCheck, PayloadCodec
@@ -36,6 +36,7 @@ from perdure.programs.code.options import ActivityKeywords, Duration, checked_po
 from perdure.programs.code.program import CodeProgram
 from perdure.runtime import AnyRuntime, Runtime, refuse_in_loop
 from perdure.schedules import Schedules
+from perdure.sending import to_handler, to_signal
 from perdure.starting import StartContext, StartKeywords, Target, checked_start, defined, target_of
 from perdure.stores import store_for
 from perdure.worker.activities import ActivityLimits
@@ -47,6 +48,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
+Us = TypeVarTuple("Us")
 LIST_MAX = 1_000
 
 
@@ -294,14 +296,33 @@ class Perdure:
 
         With a request id, repeating the call starts nothing more and signals once.
         """
-        name = checked_id("signal name", signal.name if isinstance(signal, Signal) else signal)
-        request_id = options.get("request_id") or self.new_id()
-        payload = self.converter.to_payload(value, what=f"signal {name!r}")
-        told = Signaled(name, payload, checked_id("request id", request_id))
+        name, payload = to_signal(self.converter, signal, (value,))
+        told = Signaled(name, payload, checked_id("request id", options.get("request_id") or self.new_id()))
         target = target_of(self._registry, self.converter, workflow, args, options.get("queue"))
         return await self._start(target, options, told)
 
-    async def _start(self, target: Target, keywords: StartKeywords, told: Signaled | None = None) -> Handle[Any]:
+    async def update_with_start(
+        self,
+        update: Callable[[Any, *Us], Coroutine[Any, Any, T]],
+        update_args: tuple[*Us],
+        workflow: Callable[[*Ts], Coroutine[Any, Any, Any]],
+        *args: *Ts,
+        **options: Unpack[StartKeywords],
+    ) -> T:
+        """Update the open run of the workflow id, or start one with the update, and wait for the update's result.
+
+        With a request id, repeating the call starts nothing more, updates once and gives the same answer. Raises what
+        `start` and `Handle.update` raise.
+        """
+        own = checked_id("request id", options.get("request_id") or self.new_id())
+        sent = to_handler(self.converter, "update", update, update_args)
+        target = target_of(self._registry, self.converter, workflow, args, options.get("queue"))
+        handle = await self._start(target, options, UpdateRequested(sent.name, sent.args, own))
+        return await handle.update(update, *update_args, id=own)
+
+    async def _start(
+        self, target: Target, keywords: StartKeywords, told: Signaled | UpdateRequested | None = None
+    ) -> Handle[Any]:
         context = StartContext(self.converter, self.queue, self.new_id, self.clock.now_ms())
         start = checked_start(context, **keywords)
         policy = start.policy if target.route is None else replace(start.policy, route=target.route)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
+Us = TypeVarTuple("Us")
 
 
 class BlockingPerdure:
@@ -107,6 +108,17 @@ class BlockingPerdure:
         """As `Perdure.signal_with_start`."""
         name = signal if isinstance(signal, str) else signal.name
         return BlockingHandle(self, self.wait(self._app.signal_with_start(name, value, workflow, *args, **options)))
+
+    def update_with_start(
+        self,
+        update: Callable[[Any, *Us], Coroutine[Any, Any, T]],
+        update_args: tuple[*Us],
+        workflow: Callable[[*Ts], Coroutine[Any, Any, Any]],
+        *args: *Ts,
+        **options: Unpack[StartKeywords],
+    ) -> T:
+        """As `Perdure.update_with_start`."""
+        return self.wait(self._app.update_with_start(update, update_args, workflow, *args, **options))
 
     @overload
     def handle(

@@ -376,3 +376,35 @@ async def test_a_child_takes_the_options_of_a_run(url: str) -> None:
 
         assert await handle.result() == [3, "TimeoutError"]
         assert [run.workflow_id for run in await app.list("Owner = 'ada'")] == ["child"] * 3
+
+
+async def test_an_update_comes_with_the_start_or_to_the_open_run(url: str) -> None:
+    app = Perdure(url)
+
+    @app.workflow
+    class Counter:
+        """Counts until it is told to end."""
+
+        def __init__(self) -> None:
+            self.total = 0
+
+        @workflow.run
+        async def run(self) -> int:
+            await workflow.channel(WORD).receive()
+            return self.total
+
+        @workflow.update
+        async def add(self, number: int) -> int:
+            self.total += number
+            return self.total
+
+    async with app:
+        first = await app.update_with_start(Counter.add, (5,), Counter.run, id="w", request_id="r1")
+        again = await app.update_with_start(Counter.add, (5,), Counter.run, id="w", request_id="r1")
+        other = await app.update_with_start(Counter.add, (2,), Counter.run, id="w")
+
+        assert (first, again, other) == (5, 5, 7)
+        handle = app.handle("w", Counter.run)
+        await handle.signal(WORD, "end")
+        assert await handle.result() == 7
+        assert len(await app.list()) == 1
