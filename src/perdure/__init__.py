@@ -7,7 +7,9 @@ from perdure.bulk import BulkHandle
 from perdure.core.attributes import Attribute as SearchAttribute
 from perdure.core.command import ParentClosePolicy
 from perdure.core.errors import (
+    ActivityNotOpen,
     AlreadyRunning,
+    CompensationFailed,
     ParkedError,
     PerdureError,
     RunClosed,
@@ -37,6 +39,7 @@ from perdure.core.filter.build import quoted
 from perdure.core.store import RunStatus
 from perdure.description import RunDescription, RunSummary
 from perdure.drain import DrainLine
+from perdure.engine.completing import ActivityRef
 from perdure.engine.history import HistoryEvent
 from perdure.engine.starting import IdConflict, IdReuse
 from perdure.handle import Handle
@@ -44,11 +47,14 @@ from perdure.programs.bulk.plan import BulkFailure, BulkProgress, BulkResult
 from perdure.programs.code.definition import Activity, Signal, Workflow
 from perdure.programs.code.options import RetryPolicy
 from perdure.programs.code.search import SearchKey
+from perdure.progress import Progress
 from perdure.sending import UpdateHandle
 
 __all__ = [
     "Activity",
     "ActivityError",
+    "ActivityNotOpen",
+    "ActivityRef",
     "ActivityTimeout",
     "AlreadyRunning",
     "ApplicationError",
@@ -58,6 +64,7 @@ __all__ = [
     "BulkProgress",
     "BulkResult",
     "ChildWorkflowError",
+    "CompensationFailed",
     "DrainLine",
     "ExecutionError",
     "ExternalWorkflowError",
@@ -69,6 +76,7 @@ __all__ = [
     "ParkedError",
     "Perdure",
     "PerdureError",
+    "Progress",
     "RetryPolicy",
     "RunClosed",
     "RunDescription",

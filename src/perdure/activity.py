@@ -9,10 +9,12 @@ from collections.abc import MutableMapping
 from typing import Any, TypeVar
 
 from perdure.worker.context import ActivityCancelled, ActivityInfo, current, entered
+from perdure.worker.outcomes import CompleteLater
 
 __all__ = [
     "ActivityCancelled",
     "ActivityInfo",
+    "CompleteLater",
     "cancelled",
     "heartbeat",
     "heartbeat_details",

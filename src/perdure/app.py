@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from perdure.blocking import BlockingPerdure
 from perdure.bulk import Bulk
+from perdure.completion import Completions
 from perdure.core.errors import (
     EngineStopped,
     InvalidOption,
@@ -388,6 +389,11 @@ class Perdure:
         """Which versions and builds still have open runs, and which of those nobody works on."""
         counts = await self.call(lambda engine: engine.store.count_open())
         return drain_lines(counts, self._registry, self.clock.now_ms())
+
+    @property
+    def activities(self) -> Completions:
+        """Activities to be completed from outside, by token or by name."""
+        return Completions(self)
 
     # For the other parts of the package
 

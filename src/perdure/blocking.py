@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, TypeVarTuple, Unpack, overload
 
+from perdure.completion import BlockingCompletions
 from perdure.core.errors import EngineStopped
 from perdure.core.store import RunStatus
 from perdure.description import RunDescription, RunSummary
@@ -13,6 +14,7 @@ from perdure.drain import DrainLine
 from perdure.engine.history import HistoryEvent
 from perdure.handle import Handle
 from perdure.programs.code.definition import Signal
+from perdure.progress import Progress
 from perdure.schedules.blocking import BlockingSchedules
 from perdure.starting import StartKeywords
 
@@ -119,6 +121,11 @@ class BlockingPerdure:
     ) -> T:
         """As `Perdure.update_with_start`."""
         return self.wait(self._app.update_with_start(update, update_args, workflow, *args, **options))
+
+    @property
+    def activities(self) -> BlockingCompletions:
+        """As `Perdure.activities`."""
+        return BlockingCompletions(self._app.activities, self.wait)
 
     @overload
     def handle(
@@ -284,3 +291,11 @@ class BlockingHandle(Generic[R]):
     def history(self) -> list[HistoryEvent]:
         """As `Handle.history`."""
         return self._app.wait(self._handle.history())
+
+    def progress(self) -> Progress:
+        """As `Handle.progress`."""
+        return self._app.wait(self._handle.progress())
+
+    def progress_bar(self) -> R:
+        """As `Handle.progress_bar`."""
+        return self._app.wait(self._handle.progress_bar())

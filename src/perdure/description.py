@@ -15,7 +15,9 @@ from perdure.core.route import parsed, version_of
 from perdure.core.store import RunRecord, RunStatus, Waiting, WaitingMessage
 from perdure.engine.doors import is_paused
 from perdure.engine.engine import Description
+from perdure.engine.later import started_at_ms
 from perdure.programs.code.search import shown_attributes
+from perdure.progress import Progress, progress_of
 
 WAITS_MS = 10_000
 """What has waited so long for a worker is told: the default lease, after which a silent one has lost its runs."""
@@ -44,6 +46,8 @@ class RunSummary(msgspec.Struct, frozen=True):
     """Of the workflow, once the run has begun."""
     build: str | None = None
     """The build that it is pinned to."""
+    progress: Progress | None = None
+    """What the run says of how far it is, and what it does; None if it has said nothing."""
 
 
 class PendingActivity(msgspec.Struct, frozen=True):
@@ -55,6 +59,8 @@ class PendingActivity(msgspec.Struct, frozen=True):
     running: bool
     next_try_at: datetime | None
     last_failure: str | None
+    completed_later: bool = False
+    """It waits for somebody outside to complete it, by its token."""
 
 
 class PendingTimer(msgspec.Struct, frozen=True):
@@ -108,6 +114,7 @@ def summarize(record: RunRecord, converter: DataConverter = JSON) -> RunSummary:
     """One run for a list."""
     note = None if record.note is None else codec.notes.decode(record.note)
     begun = record.turns_count > 0
+    said = note is not None and (note.progress is not None or note.status != "")
     return RunSummary(
         workflow_id=record.workflow_id,
         run_id=record.run_id,
@@ -120,6 +127,7 @@ def summarize(record: RunRecord, converter: DataConverter = JSON) -> RunSummary:
         parked=None if record.parked is None else codec.failures.decode(record.parked).message,
         paused=is_paused(record),
         search_attributes=shown_attributes(record.attributes),
+        progress=progress_of(record) if said else None,
         memo={} if note is None or note.memo is None else _shown_memo(converter, note.memo),
         version=version_of(record.route, record.workflow_type, begun=begun),
         build=parsed(record.route, record.workflow_type).build,
@@ -156,14 +164,16 @@ def describe(found: Description, now: datetime, converter: DataConverter = JSON)
         if attempt is None:
             continue
         waits = attempt.worker is None
+        later = waits and started_at_ms(attempt.due_at_ms) is not None
         activities.append(
             PendingActivity(
                 call_id=call.call_id,
                 name=call.name,
                 attempt=attempt.attempt,
                 running=not waits,
-                next_try_at=moment(attempt.due_at_ms) if waits else None,
+                next_try_at=moment(attempt.due_at_ms) if waits and not later else None,
                 last_failure=None if attempt.failure is None else codec.failures.decode(attempt.failure).message,
+                completed_later=later,
             )
         )
     messages = tuple([_pending(each) for each in found.waiting.messages if moment(each.visible_at_ms) <= now])

@@ -1,6 +1,6 @@
 """A handle on one run: its result, and what can be told and asked."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, TypeVarTuple, cast, overload
 
 from perdure.core.command import RejectUpdate
@@ -28,6 +28,7 @@ from perdure.engine.moving import move
 from perdure.engine.reset import Point, fork, reset
 from perdure.programs.code.definition import Signal
 from perdure.programs.code.methods import handler_mark
+from perdure.progress import Progress, bar, changes, progress_of
 from perdure.sending import Sent, UpdateHandle, to_handler, to_signal
 
 if TYPE_CHECKING:
@@ -282,6 +283,21 @@ class Handle(Generic[R]):
         build = None if build is None else checked_id("build", build)
         clock = self._app.clock
         return await self._app.call(lambda engine: move(engine, clock, self.workflow_id, self.run_id, build))
+
+    async def progress(self) -> Progress:
+        """How far the run is, by its own words: see `workflow.set_progress`."""
+        return progress_of(await self._app.call(lambda engine: engine.find(self.workflow_id, self.run_id)))
+
+    def watch_progress(self) -> AsyncIterator[Progress]:
+        """The progress now, and each change that is seen, until the run is closed: `async for`."""
+        return changes(self._app.call, self.workflow_id, self.run_id)
+
+    async def progress_bar(self) -> R:
+        """Draw a live bar in the terminal until the run closes, then give its result. Needs `perdure[rich]`."""
+        with bar(self.workflow_id) as show:
+            async for progress in self.watch_progress():
+                show(progress)
+        return await self.result()
 
     async def describe(self) -> RunDescription:
         """The run's state, and what it waits for."""

@@ -32,6 +32,8 @@ from perdure.programs.code.decorators import (
 from perdure.programs.code.definition import Signal
 from perdure.programs.code.external import ExternalHandle, external
 from perdure.programs.code.methods import RunMethod, UpdateMethod
+from perdure.programs.code.progress import set_progress, set_status
+from perdure.programs.code.saga import Saga, detached
 from perdure.programs.code.upserts import upsert_memo, upsert_search_attributes
 from perdure.programs.code.versions import DEFAULT_VERSION, deprecate_patch, patched, version
 
@@ -43,6 +45,7 @@ __all__ = [
     "Info",
     "ParentClosePolicy",
     "RunMethod",
+    "Saga",
     "Signal",
     "UpdateMethod",
     "all_handlers_finished",
@@ -51,6 +54,7 @@ __all__ = [
     "continue_as_new",
     "current_update_id",
     "deprecate_patch",
+    "detached",
     "execute_activity",
     "external",
     "in_workflow",
@@ -64,6 +68,8 @@ __all__ = [
     "query",
     "random",
     "run",
+    "set_progress",
+    "set_status",
     "side_effect",
     "signal",
     "start_child",

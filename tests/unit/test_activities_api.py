@@ -69,6 +69,7 @@ async def test_an_activity_can_ask_for_the_facts(*, sync: bool) -> None:
             started_at=moment,
             heartbeat_timeout=timedelta(seconds=90),
             heartbeat_details=(7, {"a": 1}),
+            token=f"{job.key.run_id}/1/2",
         )
     ]
 

@@ -136,7 +136,10 @@ class Yard:
         self.store = MemoryStore()
         self.registry = Registry()
         self.processes: list[Process] = []
-        self.client = Engine(self.store, VirtualClock(virtual_loop().shared, Random(0)))
+        self.clock = VirtualClock(virtual_loop().shared, Random(0))
+        self.client = Engine(self.store, self.clock)
+        self.main = WorkflowId("w")
+        """The workflow id of runs that are given no other one."""
 
     def activity(self, fn: Callable[..., Any], **keywords: Any) -> "Activity[..., Any]":
         """Register an activity."""

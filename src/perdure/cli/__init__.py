@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-from perdure.cli import blobs, builds, check, fsck, inspect, replay, run, schedule, tell, worker
+from perdure.cli import activity, blobs, builds, check, fsck, inspect, progress, replay, run, schedule, tell, worker
 from perdure.cli.exits import Advice, Exit, exit_of, line_of
 from perdure.cli.output import one_line, print_error
 from perdure.cli.targets import store_url
@@ -24,6 +24,8 @@ VERBS: tuple[Verb, ...] = (
     *inspect.VERBS,
     *tell.VERBS,
     *schedule.VERBS,
+    *activity.VERBS,
+    *progress.VERBS,
     *check.VERBS,
     *builds.VERBS,
     *replay.VERBS,

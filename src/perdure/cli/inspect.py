@@ -160,6 +160,7 @@ def _show_tables(description: RunDescription, result: Any, failure: Failure | No
         ("turns", run.turns_count),
         ("messages waiting", description.messages_waiting_count or None),
         *[(f"attribute {name}", value) for name, value in run.search_attributes.items()],
+        ("progress", run.progress),
         *[(f"memo {name}", compact(value)) for name, value in run.memo.items()],
         ("unserved", description.unserved),
     ]

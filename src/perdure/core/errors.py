@@ -12,7 +12,7 @@ PerdureError
 ├── RunError                    what was asked does not fit the state of the run
 │   ├── WorkflowNotFound  AlreadyRunning  WorkflowIdUsed  RunClosed  RunParked  StillRunning  UnknownQuery  QueryFailed
 │   ├── UnknownUpdate  UpdateRejected  UpdateFailed  UpdateUnanswered
-│   ├── ScheduleExists  ScheduleNotFound
+│   ├── ScheduleExists  ScheduleNotFound  ActivityNotOpen  CompensationFailed
 │   ├── RunOpen  RunNotParked  MessageNotWaiting  MessageNeeded  InvalidTurn
 │   └── WorkflowFailed → WorkflowCancelled, WorkflowTerminated, WorkflowTimedOut      what `result()` raises
 ├── ParkedError                 the run cannot go on; mend the cause, then resume or terminate it
@@ -372,6 +372,21 @@ class InvalidTurn(RunError):
 
     code = "PDR2064"
     template = "workflow {workflow_id!r} cannot go on from turn {turn}: {fact}; {remedy}"
+
+
+class ActivityNotOpen(RunError):
+    """An activity that shall be completed, failed or heard of from outside has no open attempt, or several."""
+
+    code = "PDR2070"
+    template = "{target} {fact}; `perdure workflow show` lists what is open, and a call id is never ambiguous"
+
+
+class CompensationFailed(RunError):
+    """Compensations of a saga failed; `failures` are they, `__cause__` is why the saga was undone."""
+
+    code = "PDR2071"
+    failures: "tuple[BaseException, ...]"
+    template = "{count} of {total} compensations failed: {reasons}; undo by hand what they left"
 
 
 class ParkedError(PerdureError):

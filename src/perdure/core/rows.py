@@ -177,7 +177,8 @@ class Retry(msgspec.Struct, frozen=True, gc=False):
     attempt: int
     due_at_ms: int
     expires_at_ms: int | None
-    failure: bytes
+    failure: bytes | None
+    """None leaves the one that is stored."""
     heartbeat: bytes | None = None
     """Details that no `extend` has stored yet; None leaves those that are stored."""
 

@@ -250,7 +250,8 @@ class MemoryStore:
             self._holdings.drop_attempt(run, finish.call_id)
             self._deliver(finish.then)
         else:
-            attempt.attempt, attempt.failure = finish.then.attempt, finish.then.failure
+            attempt.attempt = finish.then.attempt
+            attempt.failure = attempt.failure if finish.then.failure is None else finish.then.failure
             attempt.heartbeat = finish.then.heartbeat or attempt.heartbeat
             attempt.due_at_ms, attempt.expires_at_ms = finish.then.due_at_ms, finish.then.expires_at_ms
             self._holdings.hold_attempt(attempt, None)

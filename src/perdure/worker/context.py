@@ -15,6 +15,7 @@ from perdure.core.errors import NotInActivity, PayloadTooLarge
 from perdure.core.ids import RunId, WorkflowId
 from perdure.core.limits import DETAILS_BYTES_MAX
 from perdure.core.payload import Payload, from_payload
+from perdure.engine.later import Token
 
 if TYPE_CHECKING:
     from perdure.worker.executors import Room
@@ -45,6 +46,8 @@ class ActivityInfo(msgspec.Struct, frozen=True):
     heartbeat_timeout: timedelta | None
     heartbeat_details: tuple[Any, ...]
     """Details of the last heartbeat of an earlier attempt, as plain JSON values; empty if there was none."""
+    token: str = ""
+    """Names this attempt: whoever has it can complete it from outside, see `CompleteLater`."""
 
 
 class RunningAttempt:
@@ -109,6 +112,7 @@ class RunningAttempt:
             attempt=job.attempt,
             scheduled_at=_moment(job.scheduled_at_ms),
             started_at=_moment(job.started_at_ms),
+            token=str(Token(job.key.run_id, job.key.call_id, job.attempt)),
             heartbeat_timeout=None if heartbeat_ms is None else timedelta(milliseconds=heartbeat_ms),
             heartbeat_details=tuple([from_payload(each, what="heartbeat detail") for each in self.earlier]),
         )

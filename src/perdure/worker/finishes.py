@@ -10,6 +10,7 @@ from perdure.core.ids import RunId
 from perdure.core.message import ActivityClosed
 from perdure.core.store import Delivery, Finish, Retry
 from perdure.engine.clock import Clock
+from perdure.engine.later import waiting
 from perdure.engine.pipeline import Pipeline
 from perdure.worker.job import Job
 
@@ -42,6 +43,19 @@ class Finishes:
         run_id, call_id = job.key
         if job.heartbeat_unsent:
             retry = msgspec.structs.replace(retry, heartbeat=codec.heartbeats.encode(job.heartbeat))
+        self._pipeline.put(Finish(run_id, call_id, job.attempt, retry))
+
+    def later(self, job: Job) -> None:
+        """Let go of an attempt whose outcome comes by its token; its timeouts go on."""
+        run_id, call_id = job.key
+        retry = waiting(
+            job.call.options,
+            attempt=job.attempt,
+            scheduled_at_ms=job.scheduled_at_ms,
+            started_at_ms=job.started_at_ms,
+            beat_at_ms=self._clock.now_ms(),
+            heartbeat=codec.heartbeats.encode(job.heartbeat) if job.heartbeat_unsent else None,
+        )
         self._pipeline.put(Finish(run_id, call_id, job.attempt, retry))
 
     def _done(self, finishes: Sequence[Finish], results: Sequence[bool], *, repeated: bool) -> None:

@@ -39,8 +39,9 @@ from perdure.worker.creations import Creations
 from perdure.worker.finishes import Finishes
 from perdure.worker.held import Entry, HeldRun, HostEvents
 from perdure.worker.job import Job, LocalJob
-from perdure.worker.loading import load_lives
+from perdure.worker.loading import ends, load_lives, opened
 from perdure.worker.local import LocalActivities, LocalTurn
+from perdure.worker.outcomes import LATER_TYPE
 from perdure.worker.parking import Parking, decodable
 from perdure.worker.registry import Registry
 from perdure.worker.settling import Settling
@@ -148,12 +149,12 @@ class RunHost:
                 held.claimed_count = each.run.turns_count
                 self._receive(each, held)
             else:
-                if self._registry.program_for(each.run) is None and not _ends(each):
+                if self._registry.program_for(each.run) is None and not ends(each):
                     self._events.spawn(hand_on(self._store, self._clock, self.worker, each.run))
                     continue
                 live = self.cache.take(each.run.run_id)
                 if live is None:
-                    live = self._opened(each)
+                    live = opened(self._registry, each)
                 held = self.held[each.run.run_id] = HeldRun(live, loading=True)
                 held.claimed_count = each.run.turns_count
                 lacking.append((each, held))
@@ -170,14 +171,6 @@ class RunHost:
                 self._park(held, error, list(decodable(each.messages)))
             else:
                 self._receive(each, held)
-
-    def _opened(self, claimed: ClaimedRun) -> LiveRun:
-        run = claimed.run
-        # A termination must end even a run whose code cannot be recalled any more.
-        program = None if _ends(claimed) else self._registry.known_program_for(run).open(run.opened_as)
-        live = LiveRun(run.run_id, run.workflow_id, program)
-        live.route = None if run.turns_count else self._registry.first_route(run.workflow_type, run.route)
-        return live
 
     def _receive(self, claimed: ClaimedRun, held: HeldRun) -> None:
         try:
@@ -205,6 +198,11 @@ class RunHost:
                 continue
             end: Ending = outcome
             if type(outcome) is Failed:
+                if outcome.failure.type == LATER_TYPE:
+                    self._finishes.later(job)
+                    if held is not None:
+                        self._rest(held)
+                    continue
                 end = ending(
                     job.call, attempt=job.attempt, scheduled_at_ms=job.scheduled_at_ms, outcome=outcome, now_ms=now_ms
                 )
@@ -444,7 +442,3 @@ class RunHost:
         else:
             live = self.cache.get(record.run_id)
         return live if live is not None and live.turns_count == record.turns_count else None
-
-
-def _ends(claimed: ClaimedRun) -> bool:
-    return any(codec.is_termination(data) for data in claimed.messages)

@@ -4,15 +4,31 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 from perdure.core import codec
-from perdure.core.store import Store
+from perdure.core.store import ClaimedRun, Store
 from perdure.engine.live import LiveRun
 from perdure.engine.pipeline import surely
+from perdure.worker.registry import Registry
 from perdure.worker.watchdog import Watched
 
 TURNS_MAX_A_READ = 2_000
 """Bounds how much of a long history is in memory at once."""
 RUNS_BETWEEN_YIELDS = 20
 """Recalling many runs lets the loop do other work in between."""
+
+
+def opened(registry: Registry, claimed: ClaimedRun) -> LiveRun:
+    """The run as it is before its first turn. Raises `UnknownWorkflow`."""
+    run = claimed.run
+    # A termination must end even a run whose code cannot be recalled any more.
+    program = None if ends(claimed) else registry.known_program_for(run).open(run.opened_as)
+    live = LiveRun(run.run_id, run.workflow_id, program)
+    live.route = None if run.turns_count else registry.first_route(run.workflow_type, run.route)
+    return live
+
+
+def ends(claimed: ClaimedRun) -> bool:
+    """Whether a message of the run ends it from outside."""
+    return any(codec.is_termination(data) for data in claimed.messages)
 
 
 async def load_lives(

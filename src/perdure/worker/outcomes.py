@@ -15,6 +15,13 @@ LATER_TYPE = "perdure.CompleteLater"
 """Type of the failure that stands for an activity whose outcome comes later, by its token. Never recorded."""
 
 
+class CompleteLater(BaseException):
+    """Raised by an activity whose outcome comes later, from outside, by its token.
+
+    No `Exception`: what it says must not be taken for a failure on its way out.
+    """
+
+
 def perform(attempt: RunningAttempt) -> Outcome:
     """Run a sync activity here and now; whatever it raises becomes its outcome."""
     enter(attempt)
@@ -40,6 +47,8 @@ def raised(attempt: RunningAttempt, error: BaseException) -> Outcome:
     """The outcome of an attempt whose code raised `error`."""
     if isinstance(error, asyncio.CancelledError) and attempt.stop_reason is not None:
         return Cancelled(cancelled(attempt.stop_reason))
+    if isinstance(error, CompleteLater):
+        return Failed(Failure(LATER_TYPE, ""))
     # The first frame is the executor's own.
     if error.__traceback__ is not None:
         error.__traceback__ = error.__traceback__.tb_next
@@ -53,7 +62,7 @@ def refused(attempt: RunningAttempt, error: Exception) -> Failed:
 
 def note_failure(attempt: RunningAttempt, outcome: Outcome) -> None:
     """Log an outcome that is a failure, unless nobody waits for it."""
-    if isinstance(outcome, Failed) and not attempt.over:
+    if isinstance(outcome, Failed) and not attempt.over and outcome.failure.type != LATER_TYPE:
         job, failure = attempt.job, outcome.failure
         logger.warning(
             "activity %s failed in attempt %d for workflow %s: %s: %s",

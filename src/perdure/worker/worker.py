@@ -13,11 +13,9 @@ import msgspec
 from perdure.core import codec
 from perdure.core.command import RunActivity
 from perdure.core.errors import StoreError, UndecodablePayload
-from perdure.core.failure import timed_out
 from perdure.core.ids import RunId, WorkerId
 from perdure.core.limits import TURN_BYTES_MAX
-from perdure.core.message import Failed, Outcome, Started
-from perdure.core.policy import TimeoutKind
+from perdure.core.message import Outcome, Started
 from perdure.core.store import (
     SUSPECT_DEATHS,
     AttemptKey,
@@ -28,12 +26,13 @@ from perdure.core.store import (
     RunRecord,
     Store,
 )
-from perdure.engine.attempts import death
+from perdure.engine import later
 from perdure.engine.clock import Clock
 from perdure.engine.engine import Engine
 from perdure.engine.live import LiveRun
 from perdure.engine.pipeline import promptly, surely
 from perdure.worker.activities import ActivityLimits, ActivityRunner
+from perdure.worker.claimed import claimed_job, stillborn
 from perdure.worker.host import HostEvents, RunHost
 from perdure.worker.identity import is_gone
 from perdure.worker.job import Job
@@ -284,7 +283,7 @@ class Worker:
             if request.worker != self.host.worker or self._starting_over:
                 # What the identity before claimed was given back.
                 continue
-            self._next_due_at_ms = claimed.next_due_at_ms
+            self._next_due_at_ms = later.soon(claimed.next_due_at_ms)
             runs_full = len(claimed.runs) >= request.runs_max
             attempts_full = len(claimed.attempts) >= request.attempts_max
             self._claim_was_full = runs_full or attempts_full
@@ -358,13 +357,15 @@ class Worker:
                     turn = codec.turns.decode(each.turn)
                     calls[each.turn] = turn.at_ms, {c.call_id: c for c in turn.outputs if isinstance(c, RunActivity)}
                 scheduled_at_ms, by_id = calls[each.turn]
-                job = self._job(each, by_id[each.call_id], each.scheduled_at_ms or scheduled_at_ms)
+                call = by_id[each.call_id]
+                definition = self._registry.known_activity(call.name)
+                job = claimed_job(each, call, definition, each.scheduled_at_ms or scheduled_at_ms)
             except UndecodablePayload as error:
                 # Written by a later version, or damaged. Held and left alone, it harms nobody else; a worker that
                 # can read it gets it when this one stops.
                 logger.error("call %d of run %s cannot be run here: %s", each.call_id, each.run_id, error)
                 continue
-            outcome = self._stillborn(each, job)
+            outcome = stillborn(each, job, self._clock.now_ms())
             held = self.host.held.get(each.run_id)
             if held is not None:
                 held.jobs.add(each.call_id)
@@ -377,28 +378,6 @@ class Worker:
         self._runner.start(jobs)
         if ended:
             self._ended(ended)
-
-    def _job(self, each: ClaimedAttempt, call: RunActivity, scheduled_at_ms: int) -> Job:
-        return Job(
-            each.run_id,
-            each.workflow_id,
-            call,
-            self._registry.known_activity(call.name),
-            attempt=each.attempt,
-            scheduled_at_ms=scheduled_at_ms,
-            heartbeat=() if each.heartbeat is None else codec.heartbeats.decode(each.heartbeat),
-            last_failure=None if each.failure is None else codec.failures.decode(each.failure),
-        )
-
-    def _stillborn(self, each: ClaimedAttempt, job: Job) -> Outcome | None:
-        """The outcome of an attempt that shall not run: its deadline has passed, or it killed its workers."""
-        if each.expired:
-            limit_ms = job.call.options.schedule_to_close_ms
-            late = limit_ms is not None and job.scheduled_at_ms + limit_ms <= self._clock.now_ms()
-            kind = TimeoutKind.SCHEDULE_TO_CLOSE if late else TimeoutKind.SCHEDULE_TO_START
-            return Failed(timed_out(kind, job.last_failure, job.heartbeat))
-        failure = death(job.call, attempt=each.attempt, deaths_count=each.deaths_count)
-        return None if failure is None else Failed(failure)
 
     def _ended(self, ends: Sequence[tuple[Job, Outcome]]) -> None:
         if self._suspects_running:

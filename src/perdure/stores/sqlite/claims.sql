@@ -163,7 +163,7 @@ select json_group_array(json_array(run_key, call_id, attempt, cancelled)) from a
 -- The next try of a call, free.
 with retry (run_key, call_id, attempt, due_at_ms, expires_at_ms, ready_at_ms, failure, heartbeat) as (values {(?, ?, ?, ?, ?, ?, ?, ?)})
 update attempts set attempt = retry.attempt, due_at_ms = retry.due_at_ms, expires_at_ms = retry.expires_at_ms,
-       ready_at_ms = retry.ready_at_ms, failure = retry.failure, lease_id = null,
+       ready_at_ms = retry.ready_at_ms, failure = coalesce(retry.failure, attempts.failure), lease_id = null,
        heartbeat = coalesce(retry.heartbeat, attempts.heartbeat)
   from retry where attempts.run_key = retry.run_key and attempts.call_id = retry.call_id;
 

@@ -167,6 +167,29 @@ class TestClaimingAttempts:
         claimed = await claim(store, ANNA, now_ms=NOW + 10)
         assert [found.expired for found in claimed.attempts] == [True]
 
+    async def test_a_retry_without_a_failure_leaves_the_one_that_is_stored(self, store: Store) -> None:
+        run = new_run()
+        await hire(store, ANNA)
+        await store.commit(ANNA, [birth(run, attempts=(call(1, kept=True),))])
+        await store.finish(ANNA, [Finish(run.run_id, 1, 1, Retry(2, NOW, None, b"it failed"))])
+        await claim(store, ANNA)
+
+        await store.finish(ANNA, [Finish(run.run_id, 1, 2, Retry(2, NOW + 1, None, None))])
+
+        (found,) = (await claim(store, ANNA, now_ms=NOW + 1)).attempts
+        assert (found.attempt, found.failure) == (2, b"it failed")
+
+    async def test_a_client_finishes_attempts_that_are_held_or_wait(self, store: Store) -> None:
+        run = new_run()
+        await hire(store, ANNA)
+        await store.commit(ANNA, [birth(run, attempts=(call(1, kept=True), call(2)))])
+
+        finished = await store.finish(None, [finish(run, 1), finish(run, 2), finish(run, 3)])
+
+        assert list(finished) == [True, True, False]
+        assert [found.call_id for found in await attempts_of(store, run)] == []
+        assert len(await inbox_of(store, run)) == 2
+
     async def test_a_stranger_cannot_finish_an_attempt(self, store: Store) -> None:
         run = new_run()
         await hire(store, ANNA, BERT)
