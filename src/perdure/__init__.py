@@ -45,13 +45,16 @@ from perdure.engine.starting import IdConflict, IdReuse
 from perdure.handle import Handle
 from perdure.programs.bulk.plan import BulkFailure, BulkProgress, BulkResult
 from perdure.programs.code.definition import Activity, Signal, Workflow
+from perdure.programs.code.interceptors import ActivityCall, ClientCall, Interceptor, OutboundCall, WorkflowCall
 from perdure.programs.code.options import RetryPolicy
+from perdure.programs.code.propagation import ContextVarPropagator, Propagator
 from perdure.programs.code.search import SearchKey
 from perdure.progress import Progress
 from perdure.sending import UpdateHandle
 
 __all__ = [
     "Activity",
+    "ActivityCall",
     "ActivityError",
     "ActivityNotOpen",
     "ActivityRef",
@@ -64,7 +67,9 @@ __all__ = [
     "BulkProgress",
     "BulkResult",
     "ChildWorkflowError",
+    "ClientCall",
     "CompensationFailed",
+    "ContextVarPropagator",
     "DrainLine",
     "ExecutionError",
     "ExternalWorkflowError",
@@ -72,11 +77,14 @@ __all__ = [
     "HistoryEvent",
     "IdConflict",
     "IdReuse",
+    "Interceptor",
+    "OutboundCall",
     "ParentClosePolicy",
     "ParkedError",
     "Perdure",
     "PerdureError",
     "Progress",
+    "Propagator",
     "RetryPolicy",
     "RunClosed",
     "RunDescription",
@@ -94,6 +102,7 @@ __all__ = [
     "UpdateUnanswered",
     "UsageError",
     "Workflow",
+    "WorkflowCall",
     "WorkflowCancelled",
     "WorkflowFailed",
     "WorkflowIdUsed",

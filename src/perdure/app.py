@@ -31,10 +31,13 @@ from perdure.engine.starting import IdConflict
 from perdure.handle import Handle
 from perdure.joining import run_to_result
 from perdure.listing import check_group, filter_of
+from perdure.programs.code.around import Around
 from perdure.programs.code.classes import WorkflowDecorator
 from perdure.programs.code.definition import Activity, ActivityDecorator, Signal, Workflow
+from perdure.programs.code.interceptors import ClientCall, Interceptor
 from perdure.programs.code.options import ActivityKeywords, Duration, checked_positive, duration_ms
 from perdure.programs.code.program import CodeProgram
+from perdure.programs.code.propagation import Propagator
 from perdure.runtime import AnyRuntime, Runtime, refuse_in_loop
 from perdure.schedules import Schedules
 from perdure.sending import to_handler, to_signal
@@ -76,12 +79,14 @@ class Perdure:
         claim_check: ClaimCheck | None = None,
         build: str | None = None,
         pinned: bool = False,
+        propagators: Sequence[Propagator] = (),
+        interceptors: Sequence[Interceptor] = (),
     ) -> None:
         """`url` names the store (sqlite:///file.db or memory://), `queue` what this worker takes from it.
 
         `retention` deletes runs that closed longer ago, with their histories. `converters`, `codecs` and `claim_check`
         say what becomes of values: see `perdure.data`. `build` names this process's code; `pinned`: runs that begin
-        here stay on it. Nothing is opened yet.
+        here stay on it. `propagators` carry context along, `interceptors` are around everything. Nothing is opened yet.
         """
         self.url = url
         self.queue = checked_id("queue", queue)
@@ -90,6 +95,7 @@ class Perdure:
         self.converter = self.data.converter
         """Turns values into payloads and back."""
         self._registry = Registry(build, pinned=pinned)
+        self.around = self._registry.around = Around(propagators, interceptors)
         self._clock: Clock = SystemClock()
         cpus = os.cpu_count() or 1
         limits = ActivityLimits(
@@ -144,6 +150,7 @@ class Perdure:
             made: Activity[..., Any] = Activity(
                 fn, name=name, process=process, keywords=options, converter=self.converter
             )
+            made.propagation, made.interceptors = self.around.propagation, self.around.interceptors
             if process:
                 check_importable(made)
             self._registry.add_activity(made)
@@ -298,7 +305,9 @@ class Perdure:
         With a request id, repeating the call starts nothing more and signals once.
         """
         name, payload = to_signal(self.converter, signal, (value,))
-        told = Signaled(name, payload, checked_id("request id", options.get("request_id") or self.new_id()))
+        told = Signaled(
+            name, payload, checked_id("request id", options.get("request_id") or self.new_id()), self.around.headers
+        )
         target = target_of(self._registry, self.converter, workflow, args, options.get("queue"))
         return await self._start(target, options, told)
 
@@ -318,21 +327,25 @@ class Perdure:
         own = checked_id("request id", options.get("request_id") or self.new_id())
         sent = to_handler(self.converter, "update", update, update_args)
         target = target_of(self._registry, self.converter, workflow, args, options.get("queue"))
-        handle = await self._start(target, options, UpdateRequested(sent.name, sent.args, own))
+        handle = await self._start(target, options, UpdateRequested(sent.name, sent.args, own, self.around.headers))
         return await handle.update(update, *update_args, id=own)
 
     async def _start(
         self, target: Target, keywords: StartKeywords, told: Signaled | UpdateRequested | None = None
     ) -> Handle[Any]:
-        context = StartContext(self.converter, self.queue, self.new_id, self.clock.now_ms())
+        context = StartContext(self.converter, self.queue, self.new_id, self.clock.now_ms(), self.around.headers)
         start = checked_start(context, **keywords)
         policy = start.policy if target.route is None else replace(start.policy, route=target.route)
         if told is not None:
             conflict = policy.conflict if "id_conflict" in keywords else IdConflict.USE_EXISTING
             policy = replace(policy, told=told, conflict=conflict)
         started = Started(target.name, start.workflow_id, start.queue, target.args, options=start.options)
-        run_id = await self.call(lambda engine: engine.start(started, start.request_id, policy=policy))
-        return Handle(self, start.workflow_id, run_id, target.decode, known=True)
+
+        async def create() -> Handle[Any]:
+            run_id = await self.call(lambda engine: engine.start(started, start.request_id, policy=policy))
+            return Handle(self, start.workflow_id, run_id, target.decode, known=True)
+
+        return await self.around.client(ClientCall("start", start.workflow_id, target.name), create)
 
     @overload
     def handle(

@@ -1,6 +1,7 @@
 """A handle on one run: its result, and what can be told and asked."""
 
 from collections.abc import AsyncIterator, Callable, Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, TypeVarTuple, cast, overload
 
 from perdure.core.command import RejectUpdate
@@ -27,6 +28,7 @@ from perdure.engine.history import HistoryEvent, flatten
 from perdure.engine.moving import move
 from perdure.engine.reset import Point, fork, reset
 from perdure.programs.code.definition import Signal
+from perdure.programs.code.interceptors import ClientCall
 from perdure.programs.code.methods import handler_mark
 from perdure.progress import Progress, bar, changes, progress_of
 from perdure.sending import Sent, UpdateHandle, to_handler, to_signal
@@ -115,8 +117,9 @@ class Handle(Generic[R]):
         """
         name, payload = to_signal(self._app.converter, signal, args)
         request_id = self._app.new_id() if request_id is None else checked_id("request id", request_id)
-        message = Signaled(name, payload, request_id)
-        await self._app.call(lambda engine: engine.signal(self.workflow_id, self.run_id, message))
+        message = Signaled(name, payload, request_id, self._app.around.headers)
+        verb = partial(self._app.call, lambda engine: engine.signal(self.workflow_id, self.run_id, message))
+        await self._app.around.client(ClientCall("signal", self.workflow_id, name), verb)
 
     @overload
     async def query(self, query: Callable[[Any, *Ts], T], /, *args: *Ts) -> T: ...
@@ -130,7 +133,8 @@ class Handle(Generic[R]):
         `query` is a handler's method, such as `Order.total`, or a name. Raises `UnknownQuery` or `QueryFailed`.
         """
         sent = to_handler(self._app.converter, "query", query, args, result_type)
-        return sent.decode(await self._app.query(self.workflow_id, self.run_id, Query(sent.name, sent.args)))
+        ask = partial(self._app.query, self.workflow_id, self.run_id, Query(sent.name, sent.args))
+        return sent.decode(await self._app.around.client(ClientCall("query", self.workflow_id, sent.name), ask))
 
     @overload
     async def update(
@@ -202,11 +206,13 @@ class Handle(Generic[R]):
 
     async def cancel(self, reason: str = "") -> None:
         """Ask the run to cancel itself: its code gets `CancelledError` and may clean up. Raises `RunClosed`."""
-        await self._app.call(lambda engine: engine.cancel(self.workflow_id, self.run_id, reason))
+        verb = partial(self._app.call, lambda engine: engine.cancel(self.workflow_id, self.run_id, reason))
+        await self._app.around.client(ClientCall("cancel", self.workflow_id, ""), verb)
 
     async def terminate(self, reason: str = "") -> None:
         """End the run at once, without running its code. Raises `RunClosed`."""
-        await self._app.call(lambda engine: engine.terminate(self.workflow_id, self.run_id, reason))
+        verb = partial(self._app.call, lambda engine: engine.terminate(self.workflow_id, self.run_id, reason))
+        await self._app.around.client(ClientCall("terminate", self.workflow_id, ""), verb)
 
     async def pause(self, reason: str = "") -> None:
         """Ask the run to take no further turn until it is resumed; it stops when a worker takes this up.

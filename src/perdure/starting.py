@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar, Unpack, cast
 
+from msgspec.structs import replace
+
 from perdure.core.errors import InvalidOption, UnknownWorkflow
 from perdure.core.ids import WorkflowId, checked_id
-from perdure.core.message import StartOptions
+from perdure.core.message import Headers, StartOptions
 from perdure.core.payload import DataConverter, Payload
 from perdure.engine.starting import AT_ONCE, IdConflict, IdReuse, StartPolicy
 from perdure.programs.code.classes import refuse_class
@@ -45,6 +47,13 @@ class Start(NamedTuple):
     policy: StartPolicy
 
 
+def with_headers(options: StartOptions | None, headers: Headers | None) -> StartOptions | None:
+    """The options with what goes along; None if there is nothing."""
+    if headers is None:
+        return options
+    return replace(options or StartOptions(), headers=headers)
+
+
 class StartContext(NamedTuple):
     """What the app adds to a start."""
 
@@ -52,6 +61,7 @@ class StartContext(NamedTuple):
     queue: str
     new_id: Callable[[], str]
     now_ms: int
+    headers: Headers | None = None
 
 
 def checked_start(context: StartContext, **keywords: Unpack[StartKeywords]) -> Start:
@@ -72,7 +82,7 @@ def checked_start(context: StartContext, **keywords: Unpack[StartKeywords]) -> S
         workflow_id=WorkflowId(context.new_id() if id is None else checked_id("workflow id", id)),
         queue=context.queue if queue is None else checked_id("queue", queue),
         request_id=None if request_id is None else checked_id("request id", request_id),
-        options=run_options(context.converter, context.now_ms, keywords),
+        options=with_headers(run_options(context.converter, context.now_ms, keywords), context.headers),
         policy=policy,
     )
 

@@ -13,7 +13,13 @@ import msgspec
 
 from perdure import activity, workflow
 from perdure.core.command import ParentClosePolicy
-from perdure.core.failure import ActivityError, ActivityTimeout, ApplicationError, ChildWorkflowError
+from perdure.core.failure import (
+    ActivityError,
+    ActivityTimeout,
+    ApplicationError,
+    ChildWorkflowError,
+    ExternalWorkflowError,
+)
 from perdure.programs.code.definition import Activity, Workflow
 from perdure.programs.code.options import ActivityKeywords, RetryPolicy
 from perdure.programs.code.program import CodeProgram
@@ -23,6 +29,7 @@ from perdure.testing.plans import (
     Call,
     Fan,
     Ghost,
+    Local,
     Op,
     Plan,
     Race,
@@ -32,6 +39,8 @@ from perdure.testing.plans import (
     Sleep,
     Spawn,
     Step,
+    Tell,
+    local_key,
     value_of,
 )
 from perdure.testing.virtual import VirtualLoop
@@ -211,6 +220,14 @@ async def _spawn(op: Spawn) -> str:
     return "started"
 
 
+async def _tell(key: str) -> int | str:
+    try:
+        await workflow.external(workflow.info().workflow_id, run_id=workflow.info().run_id).signal(key, value_of(key))
+    except ExternalWorkflowError as error:
+        return error.type
+    return await workflow.channel(key, int).receive()
+
+
 async def _or_type(call: Callable[[], Any]) -> Any:
     try:
         return await call()
@@ -238,6 +255,11 @@ async def _perform(op: Op) -> Any:
         case Side(key):
             drawn = workflow.side_effect(ledger.draw, result_type=int)
             return [drawn, await _or_type(lambda: _echo(key, drawn))]
+        case Local(key, ms, failures, count):
+            calls = [_work.local(local_key(key, index), ms, failures, False) for index in range(count)]
+            return list(await asyncio.gather(*calls))
+        case Tell(key):
+            return await _tell(key)
         case Ghost(key):
             known = ledger.mended
             return await _or_type(lambda: _work(key, 1, 0, False) if known else _ghost(key))

@@ -78,6 +78,21 @@ class Side(msgspec.Struct, frozen=True, tag=True):
     key: str
 
 
+class Local(msgspec.Struct, frozen=True, tag=True):
+    """Local activities at the same time, each taking `ms` and failing in its first `failures` attempts."""
+
+    key: str
+    ms: int
+    failures: int
+    count: int
+
+
+class Tell(msgspec.Struct, frozen=True, tag=True):
+    """A signal to itself by its workflow id, and its receipt."""
+
+    key: str
+
+
 class Ghost(msgspec.Struct, frozen=True, tag=True):
     """Calls an activity that nobody knows until the world is mended: the run is parked until then."""
 
@@ -98,7 +113,7 @@ class Spawn(msgspec.Struct, frozen=True, tag=True):
     policy: int
 
 
-Op: TypeAlias = Step | Fan | Sleep | Race | Beats | Silence | Receive | Side | Ghost | Call | Spawn
+Op: TypeAlias = Step | Fan | Sleep | Race | Beats | Silence | Receive | Side | Local | Tell | Ghost | Call | Spawn
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -111,6 +126,15 @@ class Plan(msgspec.Struct, frozen=True):
 def value_of(key: str) -> int:
     """What the activity of this key returns."""
     return crc32(key.encode())
+
+
+LOCAL = "/local/"
+"""In the keys of local activities: these may run again whenever their turn does."""
+
+
+def local_key(key: str, index: int) -> str:
+    """The key of one of the local activities of a part."""
+    return f"{key}{LOCAL}{index}"
 
 
 class Expectation:
@@ -162,6 +186,10 @@ class Expectation:
                 return False
             case Side(key):
                 return len(result) == 2 and result[1] in {result[0]} | self._died
+            case Local(key, _, _, count):
+                return result == [value_of(local_key(key, index)) for index in range(count)]
+            case Tell(key):
+                return result in {value_of(key)} | self._died
             case Ghost(key):
                 return result in {value_of(key)} | self._died
             case Call(plan):
@@ -245,8 +273,18 @@ class PlanMaker:
     def _receive(self, _key: str, _depth: int) -> Receive:
         return Receive(self._random.choice((1, 2, 5)))
 
-    def _side(self, key: str, _depth: int) -> Side:
-        return Side(key)
+    def _side(self, key: str, _depth: int) -> Side | Local | Tell:
+        # Decided by the key: another draw would make other worlds of all seeds.
+        number = value_of(key)
+        match number % 3:
+            case 0:
+                return Side(key)
+            case 1:
+                return Local(
+                    key, ms=(0, 1, 300, 4_000)[number // 3 % 4], failures=number // 12 % 3, count=1 + number % 2
+                )
+            case _:
+                return Tell(key)
 
     def _ghost(self, key: str, _depth: int) -> Ghost:
         return Ghost(key)

@@ -17,7 +17,7 @@ from perdure.core.failure import Failure, cancelled
 from perdure.core.message import Cancelled, Completed, Failed, Outcome
 from perdure.worker.context import RunningAttempt, enter
 from perdure.worker.mailbox import Mailbox
-from perdure.worker.outcomes import note_failure, perform, raised, refused
+from perdure.worker.outcomes import intercepted, note_failure, perform, raised, refused
 
 Ends = Sequence[tuple[RunningAttempt, Outcome]]
 Ended = Callable[[Ends], None]
@@ -127,12 +127,16 @@ class Tasks:
             outcome = Cancelled(cancelled(attempt.stop_reason))
         else:
             try:
+                if definition.propagation is not None:
+                    definition.propagation.apply(job.call.headers)
                 args = definition.decode_args(job.call.args)
             except Exception as error:  # user code: a type's own checks may raise anything
                 outcome = refused(attempt, error)
             else:
                 try:
-                    result = await definition.fn(*args)
+                    result = await (
+                        definition.fn(*args) if definition.interceptors is None else intercepted(attempt, args)
+                    )
                 except BaseException as error:  # user code: even SystemExit ends the attempt only, never the loop
                     outcome = raised(attempt, error)
                 else:

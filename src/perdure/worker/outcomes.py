@@ -2,11 +2,15 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import msgspec
 
 from perdure.core.failure import ApplicationError, Failure, cancelled, clipped, to_failure
 from perdure.core.message import Cancelled, Completed, Failed, Outcome
+from perdure.programs.code.interceptors import ActivityCall, around
 from perdure.worker.context import RunningAttempt, enter
 
 logger = logging.getLogger("perdure.activity")
@@ -30,17 +34,32 @@ def perform(attempt: RunningAttempt) -> Outcome:
     if attempt.stop_reason is not None:
         return Cancelled(cancelled(attempt.stop_reason))
     try:
+        if definition.propagation is not None:
+            definition.propagation.apply(job.call.headers)
         args = definition.decode_args(job.call.args)
     except Exception as error:  # user code: a type's own checks may raise anything
         return refused(attempt, error)
     try:
-        result = definition.fn(*args)
+        result = definition.fn(*args) if definition.interceptors is None else intercepted(attempt, args)
     except BaseException as error:  # user code: even SystemExit ends the attempt only
         return raised(attempt, error)
     try:
         return Completed(definition.encode_result(result))
     except Exception as error:  # user code: as above
         return refused(attempt, error)
+
+
+def intercepted(attempt: RunningAttempt, args: Sequence[Any]) -> Any:
+    """Call the activity's function with its app's interceptors around it; awaitable if it is async."""
+    job = attempt.job
+    definition = job.definition
+    assert definition.interceptors is not None
+    chain = definition.interceptors.activity if definition.is_async else definition.interceptors.blocking_activity
+    proceed = partial(definition.fn, *args)
+    if chain is None:
+        return proceed()
+    call = ActivityCall(job.call.name, tuple(args), job.workflow_id, job.key.run_id, job.attempt)
+    return around(chain, call, proceed)
 
 
 def raised(attempt: RunningAttempt, error: BaseException) -> Outcome:

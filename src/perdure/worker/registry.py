@@ -13,6 +13,7 @@ from perdure.core.program import Program
 from perdure.core.route import parsed, route_of, version_of
 from perdure.core.store import NewRun, RunRecord
 from perdure.programs.bulk.program import BulkProgram
+from perdure.programs.code.around import Around
 from perdure.programs.code.classes import workflow_of
 from perdure.programs.code.definition import Activity
 from perdure.programs.code.program import CodeProgram
@@ -37,6 +38,9 @@ class _Registered(NamedTuple):
 
 class Registry:
     """Activities and programs; filled before the worker starts, read afterwards."""
+
+    around: Around = Around((), ())
+    """What is around all that is registered here."""
 
     def __init__(self, build: str | None = None, *, pinned: bool = False) -> None:
         """`build` names the code of this process; `pinned`: runs that begin here stay on it."""
@@ -232,6 +236,7 @@ def add_workflow(
     """Register a function or a class; its definition, or the class itself. See `Perdure.workflow`."""
     made = workflow_of(fn, name=name, converter=converter)
     made.version = version
+    made.propagation, made.interceptors = registry.around.propagation, registry.around.interceptors
     make = partial(CodeProgram, made, registry.activity, registry.activities.keys)
     registry.add_program(made.name, made.place, make, version=version, pinned=pinned)
     return fn if isinstance(fn, type) else made

@@ -14,6 +14,7 @@ from perdure.core.message import (
     Completed,
     Continued,
     Failed,
+    Headers,
     Outcome,
     StartOptions,
     Terminated,
@@ -51,12 +52,12 @@ class Callee(Protocol):
         ...
 
 
-async def perform(run: "CodeRun", callee: Callee, args: tuple[Payload, ...]) -> Any:
+async def perform(run: "CodeRun", callee: Callee, args: tuple[Payload, ...], headers: Headers | None = None) -> Any:
     """Ask for an activity and wait for its result. Every sequential step passes here: nothing to spare."""
     commands = run.commands
     index = len(commands)
     call_id = run.calls_count + 1
-    commands.append(RunActivity(call_id, callee.name, args, callee.defaults, callee.queue))
+    commands.append(RunActivity(call_id, callee.name, args, callee.defaults, callee.queue, headers))
     run.calls_count = call_id
     future: Future[Any] = Future(loop=run.loop)
     run.activities[call_id] = future, callee
@@ -104,6 +105,12 @@ class ChildCall(msgspec.Struct, frozen=True):
     options: StartOptions | None = None
 
 
+def _child_options(run: "CodeRun", given: StartOptions | None) -> StartOptions | None:
+    propagation = run.program.definition.propagation
+    headers = None if propagation is None else propagation.headers()
+    return given if headers is None else msgspec.structs.replace(given or StartOptions(), headers=headers)
+
+
 class Child:
     """A child workflow that this run started."""
 
@@ -140,7 +147,7 @@ class Child:
                 args=wanted.args,
                 close_policy=wanted.close_policy,
                 queue=wanted.queue,
-                options=wanted.options,
+                options=_child_options(run, wanted.options),
             )
         )
         run.calls_count = call_id

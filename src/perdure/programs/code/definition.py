@@ -13,9 +13,11 @@ from perdure.core.errors import InvalidArguments, UndecodablePayload, Unsupporte
 from perdure.core.ids import checked_id
 from perdure.core.payload import JSON, DataConverter, Payload
 from perdure.core.policy import ActivityOptions
+from perdure.programs.code.interceptors import Interceptors
 from perdure.programs.code.loop import WorkflowLoop, running_loop
 from perdure.programs.code.options import ActivityKeywords, activity_options, checked_queue
 from perdure.programs.code.places import place
+from perdure.programs.code.propagation import Propagation
 from perdure.programs.code.signature import Signature
 
 if TYPE_CHECKING:
@@ -31,6 +33,10 @@ class _Definition(Generic[P, R]):
     """What activities and workflows share: a function under a name, with its signature."""
 
     kind = "definition"
+    propagation: Propagation | None = None
+    """What goes along with calls of it; the app's."""
+    interceptors: Interceptors | None = None
+    """What is around it; the app's."""
     of_method = False
     """Its function is a method of a class."""
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from perdure.core.ids import checked_id
 from perdure.core.payload import NULL, Payload, to_payload
 from perdure.programs.code.api import current_run
+from perdure.programs.code.calling import headers_of
 from perdure.programs.code.definition import Signal
 from perdure.programs.code.system import CANCEL, SIGNAL, SystemCallee, ask_engine
 
@@ -37,11 +38,17 @@ class ExternalHandle:
         """Send a signal, once; raises `ExternalWorkflowError` where no such run is open."""
         name = checked_id("signal name", signal.name if isinstance(signal, Signal) else signal)
         payload = self._run.program.converter.to_payload(value, what=f"signal {name!r}")
-        await ask_engine(self._run, _SIGNAL, self.workflow_id, (*self._target(), to_payload(name), payload, NULL))
+        await ask_engine(
+            self._run, _SIGNAL, self.workflow_id, (*self._target(), to_payload(name), payload, self._headers())
+        )
 
     async def cancel(self, reason: str = "") -> None:
         """Ask it to cancel itself, once; raises `ExternalWorkflowError` where no such run is open."""
         await ask_engine(self._run, _CANCEL, self.workflow_id, (*self._target(), to_payload(reason)))
+
+    def _headers(self) -> Payload:
+        headers = headers_of(self._run)
+        return NULL if headers is None else to_payload(headers)
 
     def _target(self) -> tuple[Payload, Payload]:
         return to_payload(self.workflow_id), to_payload(self.run_id)

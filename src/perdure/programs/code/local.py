@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.core.command import Command, RecordLocalActivity, RunActivity
 from perdure.core.failure import Failure
-from perdure.core.message import ActivityClosed, Completed, Failed
+from perdure.core.message import ActivityClosed, Completed, Failed, Headers
 from perdure.core.payload import Payload
 from perdure.core.program import LocalCall, OpenTurn
 from perdure.core.turn import Turn
@@ -81,12 +81,14 @@ class Locals:
                 run.commands.append(RecordLocalActivity(call_id, call.name, Failed(NOT_RECORDED)))
 
 
-async def perform_local(run: "CodeRun", callee: Callee, args: tuple[Payload, ...]) -> Any:
+async def perform_local(
+    run: "CodeRun", callee: Callee, args: tuple[Payload, ...], headers: Headers | None = None
+) -> Any:
     """Run an activity within the turn and wait for its result. Raises as an ordinary one does."""
     if run.locals is None:
         run.locals = Locals()
     run.calls_count = call_id = run.calls_count + 1
-    call = RunActivity(call_id, callee.name, args, callee.defaults)
+    call = RunActivity(call_id, callee.name, args, callee.defaults, None, headers)
     attempt = LocalCall(call, 1, run.at_ms, None)
     while True:
         record = await run.locals.outcome(run, attempt)

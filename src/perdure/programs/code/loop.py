@@ -223,6 +223,10 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
             handle = None
             ready.clear()
 
+    def in_main_context(self, action: Callable[[], object]) -> None:
+        """Do something in the context that the workflow function begins with."""
+        self._context.run(action)
+
     def start(self, main: Coroutine[Any, Any, Any]) -> LoopTask:
         """The task of the workflow function."""
         task = self.create_task(main, context=self._context)

@@ -24,14 +24,14 @@ from perdure.core.message import (
 )
 from perdure.core.payload import Payload
 from perdure.core.turn import Turn
-from perdure.programs.code import calls, replay
+from perdure.programs.code import calling, calls, replay
 from perdure.programs.code.asyncgens import watch as watch_async_generators
 from perdure.programs.code.closing import closing_of, refusal_of, warn_of_unfinished
 from perdure.programs.code.conditions import Conditions
 from perdure.programs.code.continuing import chain_of
 from perdure.programs.code.handlers import Handlers
 from perdure.programs.code.hearing import hear
-from perdure.programs.code.local import Locals, perform_local
+from perdure.programs.code.local import Locals
 from perdure.programs.code.loop import (
     NOBODY,
     Future,
@@ -278,7 +278,7 @@ class CodeRun:
         watch_async_generators()
         definition = self.program.definition
         args = definition.decode_args(message.args)
-        self.main = self.loop.start(definition.begin(self, args))
+        self.main = self.loop.start(calling.main(self, definition.begin(self, args), args))
 
     def _ended(self, commands: list[Command | None], main: LoopTask) -> list[Command]:
         asked = [command for command in commands if command is not None]
@@ -358,7 +358,11 @@ class CodeRun:
             raise self.loop.refusal()
         if activity.name not in self.program.known_names and activity.queue is None:
             self.find_activity(activity.name)
-        return calls.perform(self, activity, activity.signature.bind(args, kwargs))
+        bound = activity.signature.bind(args, kwargs)
+        definition = self.program.definition
+        if definition.propagation is None and definition.interceptors is None:
+            return calls.perform(self, activity, bound)
+        return calling.activity(self, activity, bound, args)
 
     def call_local(self, activity: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Coroutine[Any, Any, Any]:
         """See `Host`."""
@@ -366,13 +370,13 @@ class CodeRun:
             raise self.loop.refusal()
         if activity.name not in self.program.known_names:
             self.find_activity(activity.name)
-        return perform_local(self, activity, activity.signature.bind(args, kwargs))
+        return calling.local(self, activity, activity.signature.bind(args, kwargs), args)
 
     def call_workflow(
         self, workflow: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Coroutine[Any, Any, Any]:
         """See `Host`."""
-        return calls.run_child(self, calls.ChildCall(workflow, workflow.bind_checked(args, kwargs)))
+        return calling.child(self, calls.ChildCall(workflow, workflow.bind_checked(args, kwargs)), args)
 
     # For the API
 

@@ -1,0 +1,102 @@
+"""Interceptors: code around every workflow, activity and client call of an app, for what concerns all of them.
+
+Only the methods that a class overrides are called at all.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any, Literal, NamedTuple
+
+Proceed = Callable[[], Awaitable[Any]]
+"""Goes on with what is intercepted, and gives its result."""
+
+
+class ActivityCall(NamedTuple):
+    """An activity that runs."""
+
+    name: str
+    args: tuple[Any, ...]
+    workflow_id: str
+    run_id: str
+    attempt: int
+
+
+class WorkflowCall(NamedTuple):
+    """A workflow that runs, from its beginning in each replay."""
+
+    name: str
+    args: tuple[Any, ...]
+    workflow_id: str
+    run_id: str
+
+
+class OutboundCall(NamedTuple):
+    """Something that workflow code asks for and awaits."""
+
+    kind: Literal["activity", "local_activity", "child"]
+    name: str
+    args: tuple[Any, ...]
+
+
+class ClientCall(NamedTuple):
+    """Something that a client asks for."""
+
+    kind: Literal["start", "signal", "query", "cancel", "terminate"]
+    workflow_id: str
+    name: str
+    """Of the workflow, the signal or the query; "" for the others."""
+
+
+class Interceptor:
+    """Override what shall be wrapped: do something, `await proceed()`, do something more, return or raise.
+
+    The methods that begin with `workflow` are workflow code: replayed, so deterministic, and quiet in replay where
+    they log by `workflow.logger`.
+    """
+
+    async def workflow(self, call: WorkflowCall, proceed: Proceed) -> Any:
+        """Around a workflow function."""
+        return await proceed()
+
+    async def workflow_outbound(self, call: OutboundCall, proceed: Proceed) -> Any:
+        """Around an activity or a child that a workflow awaits."""
+        return await proceed()
+
+    async def activity(self, call: ActivityCall, proceed: Proceed) -> Any:
+        """Around the code of an async activity, in each attempt."""
+        return await proceed()
+
+    def blocking_activity(self, call: ActivityCall, proceed: Callable[[], Any]) -> Any:
+        """Around the code of a sync activity, in its own thread or process, in each attempt."""
+        return proceed()
+
+    async def client(self, call: ClientCall, proceed: Proceed) -> Any:
+        """Around a client's call; the result of a start is the handle."""
+        return await proceed()
+
+
+class Interceptors:
+    """The interceptors of an app: of each method those that override it, the first one outermost. None: nobody does."""
+
+    def __init__(self, given: Sequence[Interceptor]) -> None:
+        self.workflow = _overriding(given, "workflow")
+        self.workflow_outbound = _overriding(given, "workflow_outbound")
+        self.activity = _overriding(given, "activity")
+        self.blocking_activity = _overriding(given, "blocking_activity")
+        self.client = _overriding(given, "client")
+
+
+Chain = tuple[Callable[[Any, Callable[[], Any]], Any], ...]
+
+
+def _overriding(given: Sequence[Interceptor], name: str) -> Chain | None:
+    plain = getattr(Interceptor, name)
+    found = [getattr(each, name) for each in given if getattr(type(each), name) is not plain]
+    return tuple(found) or None
+
+
+def around(chain: Chain, call: object, proceed: Callable[[], Any]) -> Any:
+    """What the chain makes of a call: awaitable where its methods are async."""
+    for each in reversed(chain):
+        proceed = partial(each, call, proceed)
+    return proceed()
