@@ -266,7 +266,7 @@ def test_fsck_ends_with_1_where_something_is_wrong(perdure: Any) -> None:
     ("words", "parts"),
     [
         (("workflow", "lst"), ("there is no command 'workflow lst'", "did you mean `perdure workflow list`?")),
-        (("dance",), ("there is no command 'dance'", "`perdure --help` lists them all")),
+        (("xyzzy",), ("there is no command 'xyzzy'", "`perdure --help` lists them all")),
         (("run",), ("required: MODULE:WORKFLOW", "`perdure run --help`")),
         (("workflow", "show", "a", "--histroy"), ("unrecognized arguments: --histroy",)),
         (("workflow", "list", "-o", "xml"), ("invalid choice: 'xml'",)),

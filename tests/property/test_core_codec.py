@@ -6,20 +6,37 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perdure.core import codec
+from perdure.core.attributes import Attribute, AttributeKind
 from perdure.core.command import (
+    AcceptUpdate,
     CancelActivity,
     CancelChild,
     CancelRun,
     CancelTimer,
     Command,
     CompleteRun,
+    CompleteUpdate,
+    ContinueRun,
+    EditMessage,
     FailRun,
+    NextRun,
     ParentClosePolicy,
+    RecordLocalActivity,
     RecordSideEffect,
+    RecordVersion,
+    RejectUpdate,
+    ResetRun,
     RunActivity,
+    SetProgress,
+    SetStatus,
+    SkipMessage,
     StartChild,
     StartTimer,
+    TerminateChild,
     TerminateRun,
+    TimeOutRun,
+    UpsertAttributes,
+    UpsertMemo,
 )
 from perdure.core.errors import UndecodablePayload, UnserializableValue
 from perdure.core.failure import Failure
@@ -27,19 +44,28 @@ from perdure.core.message import (
     ActivityClosed,
     Cancelled,
     CancelRequested,
+    Chain,
     ChildClosed,
     ChildStarted,
     Completed,
+    Continued,
+    DeadlinePassed,
     Failed,
+    Forked,
     Message,
+    Moved,
+    OpenChild,
     Outcome,
     Parent,
+    PauseRequested,
     Resumed,
     Signaled,
     Started,
+    StartOptions,
     Terminated,
     TerminateRequested,
     TimerFired,
+    UpdateRequested,
 )
 from perdure.core.payload import Payload, from_payload, to_payload
 from perdure.core.policy import ActivityOptions, RetryPolicy, TimeoutKind
@@ -88,6 +114,43 @@ OUTCOMES: st.SearchStrategy[Outcome] = st.one_of(
     st.builds(Cancelled, failure=FAILURES),
     st.builds(Terminated, reason=TEXT),
 )
+MOMENTS = st.integers(0, 2**53)
+IDS = st.lists(TEXT, max_size=2).map(tuple)
+HEADERS = st.none() | st.dictionaries(TEXT, PAYLOADS, max_size=2)
+ATTRIBUTES = st.lists(
+    st.builds(
+        Attribute,
+        name=TEXT,
+        kind=st.sampled_from(AttributeKind),
+        value=st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | TEXT | IDS,
+    ),
+    max_size=2,
+).map(tuple)
+CHAINS = st.builds(
+    Chain,
+    first_run_id=TEXT,
+    began_at_ms=MOMENTS,
+    started_at_ms=MOMENTS,
+    previous_run_id=st.none() | TEXT,
+    attempt=NUMBERS,
+    calls_count=MOMENTS,
+    last_result=st.none() | PAYLOADS,
+    last_failure=st.none() | FAILURES,
+    children=st.lists(
+        st.builds(OpenChild, call_id=NUMBERS, run_id=TEXT, workflow_id=TEXT, workflow_type=TEXT), max_size=2
+    ).map(tuple),
+    requests=IDS,
+)
+START_OPTIONS = st.builds(
+    StartOptions,
+    chain=st.none() | CHAINS,
+    execution_ms=SPANS,
+    run_ms=SPANS,
+    cron=st.none() | TEXT,
+    memo=HEADERS,
+    attributes=ATTRIBUTES,
+    headers=HEADERS,
+)
 MESSAGES: list[st.SearchStrategy[Message]] = [
     st.builds(
         Started,
@@ -96,6 +159,7 @@ MESSAGES: list[st.SearchStrategy[Message]] = [
         queue=TEXT,
         args=ARGS,
         parent=st.none() | st.builds(Parent, run_id=TEXT, workflow_id=TEXT, call_id=NUMBERS),
+        options=st.none() | START_OPTIONS,
     ),
     st.builds(
         ActivityClosed,
@@ -106,13 +170,27 @@ MESSAGES: list[st.SearchStrategy[Message]] = [
         last_failure=st.none() | FAILURES,
     ),
     st.builds(TimerFired, call_id=NUMBERS),
-    st.builds(Signaled, name=TEXT, payload=PAYLOADS, request_id=TEXT),
+    st.builds(Signaled, name=TEXT, payload=PAYLOADS, request_id=TEXT, headers=HEADERS),
     st.builds(CancelRequested, reason=TEXT, request_id=TEXT),
     st.builds(TerminateRequested, reason=TEXT),
     st.builds(ChildStarted, call_id=NUMBERS, refusal=st.none() | FAILURES),
     st.builds(ChildClosed, call_id=NUMBERS, outcome=OUTCOMES),
     st.builds(Resumed, request_id=TEXT),
+    st.builds(UpdateRequested, name=TEXT, args=ARGS, update_id=TEXT, headers=HEADERS),
+    st.builds(DeadlinePassed, kind=st.sampled_from(TimeoutKind)),
+    st.builds(PauseRequested, reason=TEXT, request_id=TEXT),
+    st.builds(Moved, route=TEXT, request_id=TEXT),
+    st.builds(
+        Forked, run_id=TEXT, workflow_id=TEXT, source_run_id=TEXT, turns_count=MOMENTS, chain=CHAINS, reason=TEXT
+    ),
 ]
+NEXT_RUNS = st.builds(
+    NextRun,
+    run_id=TEXT,
+    started=MESSAGES[0],
+    starts_at_ms=MOMENTS,
+    carried=st.lists(st.one_of(MESSAGES), max_size=2).map(tuple),
+)
 COMMANDS: list[st.SearchStrategy[Command]] = [
     st.builds(RunActivity, call_id=NUMBERS, name=TEXT, args=ARGS, options=OPTIONS, queue=st.none() | TEXT),
     st.builds(CancelActivity, call_id=NUMBERS),
@@ -130,10 +208,35 @@ COMMANDS: list[st.SearchStrategy[Command]] = [
     ),
     st.builds(CancelChild, call_id=NUMBERS, reason=TEXT),
     st.builds(RecordSideEffect, call_id=NUMBERS, value=PAYLOADS),
-    st.builds(CompleteRun, result=PAYLOADS),
-    st.builds(FailRun, failure=FAILURES),
+    st.builds(CompleteRun, result=PAYLOADS, next=st.none() | NEXT_RUNS),
+    st.builds(FailRun, failure=FAILURES, next=st.none() | NEXT_RUNS),
     st.builds(CancelRun, failure=FAILURES),
     st.builds(TerminateRun, reason=TEXT),
+    st.builds(ContinueRun, next=NEXT_RUNS),
+    st.builds(TimeOutRun, kind=st.sampled_from(TimeoutKind), next=st.none() | NEXT_RUNS),
+    st.builds(AcceptUpdate, update_id=TEXT),
+    st.builds(RejectUpdate, update_id=TEXT, failure=FAILURES),
+    st.builds(
+        CompleteUpdate,
+        update_id=TEXT,
+        outcome=st.builds(Completed, result=PAYLOADS) | st.builds(Failed, failure=FAILURES),
+    ),
+    st.builds(RecordVersion, change_id=TEXT, version=NUMBERS, deprecated=st.booleans()),
+    st.builds(RecordLocalActivity, call_id=NUMBERS, name=TEXT, outcome=OUTCOMES, attempt=NUMBERS),
+    st.builds(UpsertMemo, entries=st.dictionaries(TEXT, st.none() | PAYLOADS, max_size=2)),
+    st.builds(UpsertAttributes, attributes=ATTRIBUTES),
+    st.builds(SetProgress, done=st.floats(0, 1e9), total=st.none() | st.floats(0, 1e9), text=TEXT),
+    st.builds(SetStatus, text=TEXT),
+    st.builds(TerminateChild, call_id=NUMBERS, reason=TEXT),
+    st.builds(SkipMessage, message_id=TEXT, reason=TEXT),
+    st.builds(EditMessage, message_id=TEXT, reason=TEXT),
+    st.builds(
+        ResetRun,
+        run_id=TEXT,
+        turns_count=MOMENTS,
+        reason=TEXT,
+        calls_kept=st.lists(NUMBERS, max_size=2).map(tuple),
+    ),
 ]
 TURNS = st.builds(
     Turn,
@@ -147,7 +250,7 @@ TURNS = st.builds(
 def test_the_strategies_cover_every_kind() -> None:
     assert len(MESSAGES) == len(kinds_of(Message))
     assert len(COMMANDS) == len(kinds_of(Command))
-    assert len(kinds_of(Outcome)) == 4
+    assert kinds_of(Outcome) == {Completed, Failed, Cancelled, Terminated, Continued}  # the last is never recorded
 
 
 @settings(deadline=None)
