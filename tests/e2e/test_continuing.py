@@ -255,3 +255,21 @@ async def test_an_endless_workflow_keeps_a_short_history(url: str) -> None:
 
         assert await handle.result() == 100
         assert max(run.turns_count for run in await app.list()) <= 12
+
+
+async def test_no_request_id_makes_a_signal_look_like_another_message(url: str) -> None:
+    app = Perdure(url)
+
+    @app.workflow
+    async def first_three() -> list[int]:
+        numbers = workflow.channel(NUMBER)
+        return [await numbers.receive() for _ in range(3)]
+
+    async with TestEnvironment(app, store=url) as env:
+        await env.crash(restart=False)
+        handle = await app.start(first_three)
+        for number, request_id in enumerate(["tart", "a1", "tart/x"]):
+            await handle.signal(NUMBER, number, request_id=request_id)
+        await env.start_worker()
+
+        assert await handle.result() == [0, 1, 2]

@@ -46,12 +46,12 @@ async def test_a_poisoned_signal_is_skipped_and_the_run_goes_on() -> None:
     async with yard() as place:
         run_id = await _poisoned(place)
 
-        await skip(place.client, W, None, "ssecond", "it is no number")
+        await skip(place.client, W, None, "s/second", "it is no number")
         await place.signal("w", "add", 7, "fourth")
 
         assert await place.result(run_id) == 1 + 5 + 7
         turns = await place.turns(run_id)
-        assert [turn.outputs for turn in turns if not turn.inputs] == [(SkipMessage("ssecond", "it is no number"),)]
+        assert [turn.outputs for turn in turns if not turn.inputs] == [(SkipMessage("s/second", "it is no number"),)]
         assert (await fsck(place.store)).clean
 
 
@@ -59,7 +59,7 @@ async def test_a_poisoned_signal_is_skipped_and_the_run_goes_on() -> None:
 async def test_a_skipped_signal_that_is_sent_again_is_dropped() -> None:
     async with yard() as place:
         run_id = await _poisoned(place)
-        await skip(place.client, W, None, "ssecond", "")
+        await skip(place.client, W, None, "s/second", "")
 
         await place.signal("w", "add", "poison", "second")
         await place.signal("w", "add", 7, "fourth")
@@ -72,11 +72,11 @@ async def test_an_edited_signal_is_taken_at_its_place() -> None:
     async with yard() as place:
         run_id = await _poisoned(place)
 
-        await edit(place.client, W, None, "ssecond", _says(2, "a typing error"))
+        await edit(place.client, W, None, "s/second", _says(2, "a typing error"))
 
         assert await place.result(run_id) == 1 + 2 + 5
         turns = await place.turns(run_id)
-        assert [turn.outputs for turn in turns if not turn.inputs] == [(EditMessage("ssecond", "a typing error"),)]
+        assert [turn.outputs for turn in turns if not turn.inputs] == [(EditMessage("s/second", "a typing error"),)]
 
 
 @in_virtual_time
@@ -106,14 +106,14 @@ async def test_what_nobody_can_read_is_skipped_and_an_answer_is_replaced() -> No
     async with yard() as place:
         run_id = await _poisoned(place)
         now_ms = place.client.clock.now_ms()
-        await place.store.deliver([Delivery(run_id, "sgarbage", b"\xffgarbage", now_ms)])
+        await place.store.deliver([Delivery(run_id, "s/garbage", b"\xffgarbage", now_ms)])
 
         with pytest.raises(MessageNeeded, match="cannot be read; it can only be skipped"):
-            await edit(place.client, W, None, "sgarbage", _says(2))
-        await skip(place.client, W, None, "ssecond", "")
+            await edit(place.client, W, None, "s/garbage", _says(2))
+        await skip(place.client, W, None, "s/second", "")
         await asyncio.sleep(1)
         assert (await place.client.find(W)).parked is not None
-        await skip(place.client, W, None, "sgarbage", "")
+        await skip(place.client, W, None, "s/garbage", "")
         await place.signal("w", "add", 7, "fourth")
 
         assert await place.result(run_id) == 1 + 5 + 7
@@ -123,7 +123,7 @@ async def test_what_nobody_can_read_is_skipped_and_an_answer_is_replaced() -> No
 async def test_a_paused_run_stays_paused_when_a_message_is_skipped() -> None:
     async with yard() as place:
         run_id = await _poisoned(place)
-        await skip(place.client, W, None, "ssecond", "")
+        await skip(place.client, W, None, "s/second", "")
         await asyncio.sleep(1)
         await place.client.pause(W, None, "")
         await asyncio.sleep(1)
@@ -143,15 +143,15 @@ async def test_what_cannot_be_skipped_is_refused() -> None:
     async with yard() as place:
         run_id = await _poisoned(place)
 
-        with pytest.raises(MessageNotWaiting, match=r"PDR2062: no message 'sother' .*waiting: ssecond, sthird"):
-            await skip(place.client, W, None, "sother", "")
+        with pytest.raises(MessageNotWaiting, match=r"PDR2062: no message 's/other' .*waiting: s/second, s/third"):
+            await skip(place.client, W, None, "s/other", "")
         await place.client.resume(W, None)
         with pytest.raises(RunNotParked, match="PDR2061"):
-            await skip(place.client, W, None, "ssecond", "")
+            await skip(place.client, W, None, "s/second", "")
         await asyncio.sleep(1)
         await place.client.terminate(W, None, "")
         with pytest.raises(RunClosed):
-            await edit(place.client, W, run_id, "ssecond", _says(1))
+            await edit(place.client, W, run_id, "s/second", _says(1))
 
 
 @in_virtual_time

@@ -392,7 +392,7 @@ def test_queries_go_to_the_program() -> None:
     live = live_run()
     live.take_turn(AT_MS, [signaled("a")])
 
-    assert from_payload(live.query(Query("told", ()))) == ["start", "sa"]
+    assert from_payload(live.query(Query("told", ()))) == ["start", "s/a"]
     with pytest.raises(UnknownQuery):
         live.query(Query("other", ()))
 

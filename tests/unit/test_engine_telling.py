@@ -231,7 +231,7 @@ async def test_a_query_is_answered_by_recalling_the_history() -> None:
 
     answer = await office.engine.query(ORDER, None, Query("told", ()), program)
 
-    assert from_payload(answer) == ["start", "ss1"]
+    assert from_payload(answer) == ["start", "s/s1"]
     assert program.opened[0].closed
     assert [turn.number async for turn in office.engine.turns(run_id)] == [1]
 
@@ -270,7 +270,7 @@ async def test_a_query_waits_for_what_was_told_before_it() -> None:
 
     await office.turn(run_id)
 
-    assert from_payload(await asking_now) == ["start", "ss1"]
+    assert from_payload(await asking_now) == ["start", "s/s1"]
 
 
 @in_virtual_time

@@ -108,7 +108,7 @@ BROKEN: dict[str, tuple[Commit, ...]] = {
     "turn 2 is at": (first([]), turn(2, [SIGNAL], [], at_ms=NOW - 1)),
     "turn 1 has Signaled as input 1": (turn(1, [SIGNAL], [], create=new_run()),),
     "turn 2 has Started as input 1": (first([]), turn(2, [STARTED], [])),
-    "turn 2 hears message sagain again": (turn(1, [STARTED, SIGNAL], [], create=new_run()), turn(2, [SIGNAL], [])),
+    "turn 2 hears message s/again again": (turn(1, [STARTED, SIGNAL], [], create=new_run()), turn(2, [SIGNAL], [])),
     "turn 2 has ActivityClosed for call 1, which is not open": (
         first([]),
         turn(2, [ActivityClosed(1, Completed(NULL))], []),
@@ -136,7 +136,7 @@ BROKEN: dict[str, tuple[Commit, ...]] = {
     "a timer waits for call 2, which is not open": (first([], deliveries=(told(TimerFired(2)),)),),
     "timer 2 is visible before it is due": (first([TIMER], deliveries=(told(TimerFired(2)),)),),
     "waiting message junk: ": (first([], deliveries=(Delivery(RUN, "junk", b"junk", NOW),)),),
-    "message sagain waits under the id other": (
+    "message s/again waits under the id other": (
         first([], deliveries=(replace(told(SIGNAL), message_id="other"),)),
     ),
     "turn 1: PDR": (first([], turn=b"junk"),),

@@ -99,7 +99,7 @@ async def test_a_run_begins_with_its_start_even_if_another_message_is_visible_fi
 
         assert await place.result(run_id, within_s=20) == 7
         (turn,) = await place.turns(run_id)
-        assert [message.id for message in turn.inputs] == ["start", "ss1"]
+        assert [message.id for message in turn.inputs] == ["start", "s/s1"]
 
 
 @in_virtual_time

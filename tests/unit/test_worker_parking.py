@@ -45,7 +45,7 @@ async def test_a_parked_run_keeps_its_answers_and_goes_on_when_it_is_resumed() -
         run_id = await _parked_with_an_activity_running(place, naps)
         await asyncio.sleep(5)
         waiting = await place.store.read_waiting(run_id)
-        assert [message.message_id for message in waiting.messages] == ["ss1", "a1"]
+        assert [message.message_id for message in waiting.messages] == ["s/s1", "a1"]
 
         _missing(place)
         await place.client.resume(WorkflowId("w"), None)

@@ -162,7 +162,7 @@ class Signaled(msgspec.Struct, frozen=True, array_like=True, tag=4, gc=False):
     @property
     def id(self) -> str:
         """The sender's: a signal sent twice under one request id counts once."""
-        return f"s{self.request_id}"
+        return f"s/{self.request_id}"
 
 
 class CancelRequested(msgspec.Struct, frozen=True, array_like=True, tag=5, gc=False):
