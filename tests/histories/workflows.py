@@ -447,3 +447,22 @@ class Handling:
 
 
 WORKFLOWS["handling"] = workflow_of(Handling)
+
+
+@_recorded
+async def progress_and_saga() -> list[Any]:
+    """Progress, a status, and a saga that is undone."""
+    found: list[Any] = []
+    workflow.set_status("counting")
+    for done in range(3):
+        workflow.set_progress(done, 3, f"step {done}")
+        found.append(await echo(done))
+    try:
+        async with workflow.Saga() as saga:
+            for done in range(2):
+                saga.add(nap, 10 + done)
+            await fatal()
+    except ActivityError as error:
+        found.append(error.type)
+    workflow.set_status("")
+    return found
