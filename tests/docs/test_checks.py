@@ -35,7 +35,7 @@ def test_the_code_of_the_documentation_is_clean() -> None:
 
 def test_the_workflows_whose_histories_are_kept_are_clean() -> None:
     path = ROOT / "tests/histories/workflows.py"
-    found = check_sources([Source(path, "workflows", path.read_text().replace("@_recorded", "@app.workflow"))])
+    found = check_sources([Source(path, "workflows", path.read_text().replace("@recorded", "@app.workflow"))])
 
     assert len(found.workflows) >= 14
     assert found.findings == ()

@@ -23,7 +23,8 @@ from perdure.programs.code.program import CodeProgram
 from perdure.worker.registry import Registry
 from tests.histories import workflows
 from tests.histories.replay import FOLDER, replay
-from tests.histories.workflows import ACTIVITIES, WORKFLOWS, Item
+from tests.histories.telling import ACTIVITIES, WORKFLOWS
+from tests.histories.workflows import Item
 from tests.unit.virtual_time import in_virtual_time, virtual_clock
 from tests.unit.worker_world import Yard, yard
 

@@ -7,7 +7,7 @@ from perdure.engine import recorded
 from perdure.engine.live import LiveRun
 from perdure.engine.recorded import RecordedHistory, parse_histories
 from perdure.programs.code.program import CodeProgram
-from tests.histories.workflows import ACTIVITIES, WORKFLOWS
+from tests.histories.telling import ACTIVITIES, WORKFLOWS
 
 FOLDER = Path(__file__).parent
 

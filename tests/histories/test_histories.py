@@ -50,8 +50,6 @@ MESSAGES_NOT_RECORDED = set[str]()
 """Kinds of which no history was recorded yet: whoever records one takes its name away here."""
 COMMANDS_NOT_RECORDED = {
     "TerminateChild",
-    "UpsertAttributes",
-    "UpsertMemo",
 }
 """The same."""
 

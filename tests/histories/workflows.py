@@ -73,12 +73,13 @@ ACTIVITIES = (price, echo, nap, flaky, fatal, late, silent)
 WORKFLOWS: dict[str, "Workflow[..., Any]"] = {}
 
 
-def _recorded(fn: Callable[..., Any]) -> Any:
+def recorded(fn: Callable[..., Any]) -> Any:
+    """Register a workflow whose history is recorded under its name."""
     WORKFLOWS[fn.__name__] = Workflow(fn)
     return WORKFLOWS[fn.__name__]
 
 
-@_recorded
+@recorded
 async def sequence(items: list[Item]) -> str:
     """Activities one after the other, with and without defaults, and one by its name."""
     total = Decimal(0)
@@ -89,7 +90,7 @@ async def sequence(items: list[Item]) -> str:
     return str(total + named)
 
 
-@_recorded
+@recorded
 async def retries() -> list[Any]:
     """Failures of all kinds, caught."""
     found: list[Any] = [await flaky(2)]
@@ -103,7 +104,7 @@ async def retries() -> list[Any]:
     return found
 
 
-@_recorded
+@recorded
 async def timers() -> list[Any]:
     """Sleeps and timeouts, those that pass and those that are withdrawn."""
     found: list[Any] = []
@@ -128,7 +129,7 @@ async def timers() -> list[Any]:
     return found
 
 
-@_recorded
+@recorded
 async def crowds() -> list[Any]:
     """Many at once: gather, as_completed, wait, shield."""
     found: list[Any] = [await asyncio.gather(*[nap(ms) for ms in (30, 10, 20)])]
@@ -149,7 +150,7 @@ async def crowds() -> list[Any]:
     return found
 
 
-@_recorded
+@recorded
 async def groups() -> list[Any]:
     """Task groups: one that ends well, one whose member fails and takes the others along."""
     async with asyncio.TaskGroup() as group:
@@ -168,7 +169,7 @@ async def groups() -> list[Any]:
 APPROVE = Signal("approve", bool)
 
 
-@_recorded
+@recorded
 async def channels() -> list[Any]:
     """Signals: before the channel is read, by iteration, at once, and beside a timer; and a query on the way."""
     found: list[Any] = []
@@ -192,7 +193,7 @@ async def channels() -> list[Any]:
     return found
 
 
-@_recorded
+@recorded
 async def leaf(value: int, ms: int) -> int:
     """A child."""
     if value < 0:
@@ -201,7 +202,7 @@ async def leaf(value: int, ms: int) -> int:
     return value
 
 
-@_recorded
+@recorded
 async def family() -> list[Any]:
     """Children: awaited, several, by name, refused, failing, cancelled, abandoned."""
     found: list[Any] = [await leaf(1, 10), await asyncio.gather(leaf(2, 20), leaf(3, 10))]
@@ -226,7 +227,7 @@ async def family() -> list[Any]:
     return found
 
 
-@_recorded
+@recorded
 async def cancelled_parts() -> list[Any]:
     """An activity, a timer and a child, each cancelled alone: at once, and after a while."""
     found: list[Any] = []
@@ -242,7 +243,7 @@ async def cancelled_parts() -> list[Any]:
     return found
 
 
-@_recorded
+@recorded
 async def cancelled_run() -> str:
     """Cancelled from outside; cleans up with activities and timers."""
     try:
@@ -254,7 +255,7 @@ async def cancelled_run() -> str:
     return "never"
 
 
-@_recorded
+@recorded
 async def stubborn_run() -> str:
     """Cancelled from outside, and completes all the same."""
     try:
@@ -264,7 +265,7 @@ async def stubborn_run() -> str:
     return "never"
 
 
-@_recorded
+@recorded
 async def chance() -> list[Any]:
     """Side effects, and all that is drawn or read from the run."""
     found: list[Any] = []
@@ -284,7 +285,7 @@ async def chance() -> list[Any]:
     return found
 
 
-@_recorded
+@recorded
 async def primitives() -> list[Any]:
     """Queue, event, lock, semaphore, condition between tasks."""
     found: list[Any] = []
@@ -322,7 +323,7 @@ async def primitives() -> list[Any]:
     return found
 
 
-@_recorded
+@recorded
 async def failing() -> None:
     """Fails, with details and a cause."""
     try:
@@ -331,20 +332,20 @@ async def failing() -> None:
         raise ApplicationError("the run fails", [1, 2], type="Ended", retryable=False) from error
 
 
-@_recorded
+@recorded
 async def terminated() -> None:
     """Ended from outside, in the middle."""
     await asyncio.gather(nap(10), nap(3_600_000), asyncio.sleep(3_600), leaf(1, 3_600_000))
 
 
-@_recorded
+@recorded
 async def parked() -> list[int]:
     """Parked because nobody knows its activity, then resumed."""
     first = await nap(10)
     return [first, await workflow.execute_activity("late", 5)]
 
 
-@_recorded
+@recorded
 async def changes() -> list[Any]:
     """Changes of code: a patch, one that is deprecated, a version, and each again in a later turn."""
     found: list[Any] = []
@@ -357,7 +358,7 @@ async def changes() -> list[Any]:
     return found
 
 
-@_recorded
+@recorded
 async def local_activities() -> list[Any]:
     """Within the turn: one, several at once, a failure, one that is dropped, and one that waits by a timer."""
     found: list[Any] = [await echo.local("first")]
@@ -374,7 +375,7 @@ async def local_activities() -> list[Any]:
     return [*found, await echo("last")]
 
 
-@_recorded
+@recorded
 async def going_on(left: int) -> list[int]:
     """Goes on as a new run, with signals that were not received."""
     notes = workflow.channel("note", int)
@@ -388,13 +389,13 @@ async def going_on(left: int) -> list[int]:
     return [*found, workflow.info().attempt]
 
 
-@_recorded
+@recorded
 async def timed_out() -> None:
     """Closed by its deadline, in the middle."""
     await asyncio.gather(nap(10), asyncio.sleep(3_600))
 
 
-@_recorded
+@recorded
 async def moved() -> list[Any]:
     """Moved to another build while it sleeps."""
     found: list[Any] = [await echo("before")]
@@ -447,22 +448,3 @@ class Handling:
 
 
 WORKFLOWS["handling"] = workflow_of(Handling)
-
-
-@_recorded
-async def progress_and_saga() -> list[Any]:
-    """Progress, a status, and a saga that is undone."""
-    found: list[Any] = []
-    workflow.set_status("counting")
-    for done in range(3):
-        workflow.set_progress(done, 3, f"step {done}")
-        found.append(await echo(done))
-    try:
-        async with workflow.Saga() as saga:
-            for done in range(2):
-                saga.add(nap, 10 + done)
-            await fatal()
-    except ActivityError as error:
-        found.append(error.type)
-    workflow.set_status("")
-    return found

@@ -129,7 +129,7 @@ async def test_a_paused_run_stays_paused_when_a_message_is_skipped() -> None:
         await asyncio.sleep(1)
         await place.signal("w", "add", 100, "fourth")
 
-        await skip(place.client, W, None, "sfourth", "")
+        await skip(place.client, W, None, "s/fourth", "")
         await asyncio.sleep(1)
 
         assert is_paused(await place.client.find(W))
