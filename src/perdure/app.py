@@ -271,13 +271,13 @@ class Perdure:
         Raises `AlreadyRunning` if the id has an open run, `WorkflowIdUsed` if its closed one stands in the way,
         `InvalidArguments` or `UnserializableValue` before anything is stored.
         """
-        return await self._start(
-            target_of(self._registry, self.converter, workflow, args, options.get("queue")), options
-        )
+        return await self._start(target_of(self._registry, self.converter, workflow, args, options), options)
 
     async def start_by_name(self, name: str, *args: Any, **options: Unpack[StartKeywords]) -> Handle[Any]:
         """Start a run of a workflow known by its name; one that only other workers know needs their `queue`."""
-        return await self._start(target_of(self._registry, self.converter, name, args, options.get("queue")), options)
+        return await self._start(
+            target_of(self._registry, self.converter, checked_id("workflow name", name), args, options), options
+        )
 
     @overload
     async def signal_with_start(
@@ -308,7 +308,7 @@ class Perdure:
         told = Signaled(
             name, payload, checked_id("request id", options.get("request_id") or self.new_id()), self.around.headers
         )
-        target = target_of(self._registry, self.converter, workflow, args, options.get("queue"))
+        target = target_of(self._registry, self.converter, workflow, args, options)
         return await self._start(target, options, told)
 
     async def update_with_start(
@@ -326,7 +326,7 @@ class Perdure:
         """
         own = checked_id("request id", options.get("request_id") or self.new_id())
         sent = to_handler(self.converter, "update", update, update_args)
-        target = target_of(self._registry, self.converter, workflow, args, options.get("queue"))
+        target = target_of(self._registry, self.converter, workflow, args, options)
         handle = await self._start(target, options, UpdateRequested(sent.name, sent.args, own, self.around.headers))
         return await handle.update(update, *update_args, id=own)
 

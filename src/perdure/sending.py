@@ -36,10 +36,10 @@ def to_handler(
 
     Raises `InvalidArguments`, `UnserializableValue`, `UnsupportedDefinition`, `InvalidId`.
     """
-    if isinstance(handler, str):
-        payloads = convert.to_payloads(args, what=f"argument of {kind} {handler!r}")
-        decode = convert.decoder(result_type, f"answer of {kind} {handler!r}")
-        return Sent(checked_id(f"{kind} name", handler), payloads, decode)
+    if not callable(handler):
+        name = checked_id(f"{kind} name", handler)
+        payloads = convert.to_payloads(args, what=f"argument of {kind} {name!r}")
+        return Sent(name, payloads, convert.decoder(result_type, f"answer of {kind} {name!r}"))
     mark = handler_mark(kind, handler)
     signature = mark.signature(convert)
     return Sent(mark.name, signature.bind(args, {}), signature.decode_result)

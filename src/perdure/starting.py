@@ -66,10 +66,6 @@ class StartContext(NamedTuple):
 
 def checked_start(context: StartContext, **keywords: Unpack[StartKeywords]) -> Start:
     """The options of a start; raises `InvalidOption`, `InvalidId`, `InvalidSchedule`, `UnserializableValue`."""
-    known = {**StartKeywords.__annotations__, **RunKeywords.__annotations__}
-    for name in keywords.keys() - known.keys():
-        remedy = f"known are {', '.join(known)}"
-        raise InvalidOption(name=name, value=repr(keywords.get(name)), fact="is unknown", remedy=remedy)
     id, queue, request_id = keywords.get("id"), keywords.get("queue"), keywords.get("request_id")
     policy = AT_ONCE
     if keywords.keys() & {"delay", "id_reuse", "id_conflict"}:
@@ -115,9 +111,15 @@ def defined(registry: Registry, workflow: Callable[..., Any]) -> "Workflow[..., 
 
 
 def target_of(
-    registry: Registry, converter: DataConverter, workflow: Any, args: tuple[Any, ...], queue: str | None
+    registry: Registry, converter: DataConverter, workflow: Any, args: tuple[Any, ...], options: StartKeywords
 ) -> Target:
     """What is to be started: a workflow, or the one of a name; only where a queue is named may it be unknown here."""
+    known = {**StartKeywords.__annotations__, **RunKeywords.__annotations__}
+    for name, value in options.items():
+        if name not in known:
+            remedy = f"known are {', '.join(known)}; arguments of the workflow are given by position"
+            raise InvalidOption(name=name, value=repr(value)[:80], fact="is unknown", remedy=remedy)
+    queue = options.get("queue")
     if isinstance(workflow, str):
         program = registry.program(workflow)
         if program is None and queue is None:

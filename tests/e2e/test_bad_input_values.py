@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from perdure import ActivityError, Perdure, WorkflowFailed, workflow
-from perdure.core.errors import InvalidArguments, QueryFailed, UndecodablePayload, UnserializableValue
+from perdure.core.errors import InvalidArguments, InvalidOption, QueryFailed, UndecodablePayload, UnserializableValue
 from tests.e2e.bad_input import EACH_STORE, assert_sound, result_of, until_parked, url_of
 
 
@@ -97,7 +97,7 @@ async def test_arguments_that_do_not_fit_are_refused_at_the_start(kind: str, tmp
             with pytest.raises(InvalidArguments, match=r"PDR1008"):
                 await app.start_by_name("buy", *args)
         keyword: Any = app.start
-        with pytest.raises(TypeError, match=r"unexpected keyword argument 'order'"):
+        with pytest.raises(InvalidOption, match=r"PDR1002: option order=.* is unknown; .* given by position"):
             await keyword(buy, order=Order("a", 1))
 
         assert await app.list() == []

@@ -335,7 +335,7 @@ async def test_a_run_is_found_by_what_its_start_says_of_it(url: str) -> None:
             attributes = [customer.set(f"c-{number}"), cents.set(100 * number)]
             await app.start_by_name("echo", id=f"w{number}", search_attributes=attributes)
 
-        found = await app.list("CustomerId = 'c-1' or Cents >= 200 order by StartTime asc")
+        found = await app.list("CustomerId = 'c-1' or Cents >= 200 order by Cents asc")
 
         assert [run.workflow_id for run in found] == ["w1", "w2"]
         assert customer.value_in(found[0].search_attributes) == "c-1"
