@@ -17,6 +17,7 @@ from perdure.core.message import Cancelled, Completed, Failed
 from perdure.core.payload import NULL, PAYLOAD_BYTES_MAX
 from perdure.worker.context import RunningAttempt
 from perdure.worker.mailbox import Mailbox
+from perdure.worker.outcomes import LATER_TYPE
 from tests.unit.runner_world import defined, details_of, in_virtual_time, world
 
 
@@ -91,6 +92,19 @@ async def test_an_application_error_keeps_what_it_says() -> None:
 
     assert (failure.type, failure.message, failure.retryable, failure.next_retry_ms) == ("Refused", "no", False, 3_000)
     assert details_of(failure.details) == [1, {"a": 2}]
+
+
+@in_virtual_time
+async def test_no_failure_of_a_user_stands_for_an_outcome_that_comes_later() -> None:
+    @defined
+    async def fail() -> None:
+        raise ApplicationError("no", type=LATER_TYPE)
+
+    async with world() as its:
+        failure = await its.failure(its.start(fail))
+
+    assert failure.message == "no"
+    assert failure.type != LATER_TYPE
 
 
 @in_virtual_time

@@ -15,8 +15,11 @@ from perdure.worker.context import RunningAttempt, enter
 
 logger = logging.getLogger("perdure.activity")
 
-LATER_TYPE = "perdure.CompleteLater"
-"""Type of the failure that stands for an activity whose outcome comes later, by its token. Never recorded."""
+LATER_TYPE = "perdure.CompleteLater\udc00"
+"""Type of the failure that stands for an activity whose outcome comes later, by its token. Never recorded.
+
+No user's failure has it: their texts are rid of lone surrogates.
+"""
 
 
 class CompleteLater(BaseException):
