@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, TypeVarTuple, Unpack, overload
 
+from perdure.bulk import BlockingBulk
 from perdure.completion import BlockingCompletions
 from perdure.core.errors import EngineStopped
 from perdure.core.store import RunStatus
@@ -37,6 +38,7 @@ class BlockingPerdure:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self.schedules = BlockingSchedules(self, app.schedules)
+        self.bulk = BlockingBulk(self, app.bulk)
 
     def __enter__(self) -> "BlockingPerdure":
         loop = self._loop = asyncio.new_event_loop()

@@ -1,5 +1,6 @@
 """Operations on all runs that fit a filter, and handles on them."""
 
+from collections.abc import Coroutine
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack, overload
 
@@ -17,6 +18,7 @@ from perdure.programs.code.definition import Signal
 
 if TYPE_CHECKING:
     from perdure.app import Perdure
+    from perdure.blocking import BlockingPerdure
 
 T = TypeVar("T")
 
@@ -62,7 +64,7 @@ class BulkKeywords(TypedDict, total=False):
     """Options of a bulk operation, as keyword arguments."""
 
     reason: str
-    """Told to the runs; a signal has none."""
+    """Told to the runs; a signal and a deletion have none."""
     rate: float
     """Runs a second, at most."""
     id: str | None
@@ -148,6 +150,56 @@ class Bulk:
         plan = replace(_plan(BulkAction.SIGNAL, query, options), signal=name, value=payload.data.decode())
         return await self._start(plan, options, dry_run=dry_run)
 
+    @overload
+    async def reset(
+        self,
+        query: str,
+        *,
+        turn: int,
+        reapply_signals: bool = True,
+        dry_run: Literal[False] = False,
+        **options: Unpack[BulkKeywords],
+    ) -> BulkHandle: ...
+    @overload
+    async def reset(
+        self,
+        query: str,
+        *,
+        turn: int,
+        reapply_signals: bool = True,
+        dry_run: Literal[True],
+        **options: Unpack[BulkKeywords],
+    ) -> int: ...
+    async def reset(
+        self,
+        query: str,
+        *,
+        turn: int,
+        reapply_signals: bool = True,
+        dry_run: bool = False,
+        **options: Unpack[BulkKeywords],
+    ) -> BulkHandle | int:
+        """Let all runs that fit, open or closed, begin again as `Handle.reset` does, each once.
+
+        `turn` is the last one that is kept: 0 begins from the start, -1 repeats the last one. Those that were continued
+        as new are left alone; where another run of the workflow id is open, the reset of a closed one fails.
+        """
+        if isinstance(turn, bool) or not isinstance(turn, int):  # type: ignore[unnecessary-isinstance]
+            remedy = "give a number: 0 begins from the start, -1 repeats the last turn"
+            raise InvalidOption(name="turn", value=repr(turn)[:80], fact="is no turn", remedy=remedy)
+        plan = replace(_plan(BulkAction.RESET, query, options), turn=turn, reapply_signals=reapply_signals)
+        return await self._start(plan, options, dry_run=dry_run)
+
+    @overload
+    async def delete(
+        self, query: str, *, dry_run: Literal[False] = False, **options: Unpack[BulkKeywords]
+    ) -> BulkHandle: ...
+    @overload
+    async def delete(self, query: str, *, dry_run: Literal[True], **options: Unpack[BulkKeywords]) -> int: ...
+    async def delete(self, query: str, *, dry_run: bool = False, **options: Unpack[BulkKeywords]) -> BulkHandle | int:
+        """Delete all closed runs that fit, with their histories."""
+        return await self._start(_plan(BulkAction.DELETE, query, options), options, dry_run=dry_run)
+
     def handle(self, id: str) -> BulkHandle:
         """A handle on an operation that exists, by its id."""
         return BulkHandle(self._app, _handle(self._app, WorkflowId(checked_id("workflow id", id)), None))
@@ -162,6 +214,166 @@ class Bulk:
         started = Started(BULK, workflow_id, self._app.queue, JSON.to_payloads([plan]))
         run_id = await self._app.call(lambda engine: engine.start(started, own))
         return BulkHandle(self._app, _handle(self._app, workflow_id, run_id))
+
+
+class BlockingBulkHandle:
+    """A handle whose calls block; each does what its namesake of `BulkHandle` does."""
+
+    def __init__(self, app: "BlockingPerdure", handle: BulkHandle) -> None:
+        self._app = app
+        self._handle = handle
+
+    @property
+    def id(self) -> str:
+        """As `BulkHandle.id`."""
+        return self._handle.id
+
+    def progress(self) -> BulkProgress:
+        """As `BulkHandle.progress`."""
+        return self._app.wait(self._handle.progress())
+
+    def result(self, timeout: float | None = None) -> BulkResult:
+        """As `BulkHandle.result`; raises TimeoutError after `timeout` seconds."""
+        return self._app.wait(self._handle.result(), timeout)
+
+    def cancel(self, reason: str = "") -> None:
+        """As `BulkHandle.cancel`."""
+        self._app.wait(self._handle.cancel(reason))
+
+
+class BlockingBulk:
+    """The verbs of `Bulk` for code without a loop; each does what its namesake does."""
+
+    def __init__(self, app: "BlockingPerdure", bulk: Bulk) -> None:
+        self._app = app
+        self._bulk = bulk
+
+    @overload
+    def cancel(
+        self, query: str, *, dry_run: Literal[False] = False, **options: Unpack[BulkKeywords]
+    ) -> BlockingBulkHandle: ...
+    @overload
+    def cancel(self, query: str, *, dry_run: Literal[True], **options: Unpack[BulkKeywords]) -> int: ...
+    def cancel(self, query: str, *, dry_run: bool = False, **options: Unpack[BulkKeywords]) -> BlockingBulkHandle | int:
+        """As `Bulk.cancel`."""
+        if dry_run:
+            return self._app.wait(self._bulk.cancel(query, dry_run=True, **options))
+        return self._made(self._bulk.cancel(query, **options))
+
+    @overload
+    def terminate(
+        self, query: str, *, dry_run: Literal[False] = False, **options: Unpack[BulkKeywords]
+    ) -> BlockingBulkHandle: ...
+    @overload
+    def terminate(self, query: str, *, dry_run: Literal[True], **options: Unpack[BulkKeywords]) -> int: ...
+    def terminate(
+        self, query: str, *, dry_run: bool = False, **options: Unpack[BulkKeywords]
+    ) -> BlockingBulkHandle | int:
+        """As `Bulk.terminate`."""
+        if dry_run:
+            return self._app.wait(self._bulk.terminate(query, dry_run=True, **options))
+        return self._made(self._bulk.terminate(query, **options))
+
+    @overload
+    def signal(
+        self,
+        query: str,
+        signal: Signal[T],
+        value: T,
+        /,
+        *,
+        dry_run: Literal[False] = False,
+        **options: Unpack[BulkKeywords],
+    ) -> BlockingBulkHandle: ...
+    @overload
+    def signal(
+        self,
+        query: str,
+        signal: str,
+        value: Any = None,
+        /,
+        *,
+        dry_run: Literal[False] = False,
+        **options: Unpack[BulkKeywords],
+    ) -> BlockingBulkHandle: ...
+    @overload
+    def signal(
+        self, query: str, signal: Signal[T], value: T, /, *, dry_run: Literal[True], **options: Unpack[BulkKeywords]
+    ) -> int: ...
+    @overload
+    def signal(
+        self, query: str, signal: str, value: Any = None, /, *, dry_run: Literal[True], **options: Unpack[BulkKeywords]
+    ) -> int: ...
+    def signal(
+        self,
+        query: str,
+        signal: Signal[Any] | str,
+        value: Any = None,
+        /,
+        *,
+        dry_run: bool = False,
+        **options: Unpack[BulkKeywords],
+    ) -> BlockingBulkHandle | int:
+        """As `Bulk.signal`."""
+        name = signal if isinstance(signal, str) else signal.name
+        if dry_run:
+            return self._app.wait(self._bulk.signal(query, name, value, dry_run=True, **options))
+        return self._made(self._bulk.signal(query, name, value, **options))
+
+    @overload
+    def reset(
+        self,
+        query: str,
+        *,
+        turn: int,
+        reapply_signals: bool = True,
+        dry_run: Literal[False] = False,
+        **options: Unpack[BulkKeywords],
+    ) -> BlockingBulkHandle: ...
+    @overload
+    def reset(
+        self,
+        query: str,
+        *,
+        turn: int,
+        reapply_signals: bool = True,
+        dry_run: Literal[True],
+        **options: Unpack[BulkKeywords],
+    ) -> int: ...
+    def reset(
+        self,
+        query: str,
+        *,
+        turn: int,
+        reapply_signals: bool = True,
+        dry_run: bool = False,
+        **options: Unpack[BulkKeywords],
+    ) -> BlockingBulkHandle | int:
+        """As `Bulk.reset`."""
+        if dry_run:
+            return self._app.wait(
+                self._bulk.reset(query, turn=turn, reapply_signals=reapply_signals, dry_run=True, **options)
+            )
+        return self._made(self._bulk.reset(query, turn=turn, reapply_signals=reapply_signals, **options))
+
+    @overload
+    def delete(
+        self, query: str, *, dry_run: Literal[False] = False, **options: Unpack[BulkKeywords]
+    ) -> BlockingBulkHandle: ...
+    @overload
+    def delete(self, query: str, *, dry_run: Literal[True], **options: Unpack[BulkKeywords]) -> int: ...
+    def delete(self, query: str, *, dry_run: bool = False, **options: Unpack[BulkKeywords]) -> BlockingBulkHandle | int:
+        """As `Bulk.delete`."""
+        if dry_run:
+            return self._app.wait(self._bulk.delete(query, dry_run=True, **options))
+        return self._made(self._bulk.delete(query, **options))
+
+    def handle(self, id: str) -> BlockingBulkHandle:
+        """As `Bulk.handle`."""
+        return BlockingBulkHandle(self._app, self._bulk.handle(id))
+
+    def _made(self, making: Coroutine[Any, Any, BulkHandle]) -> BlockingBulkHandle:
+        return BlockingBulkHandle(self._app, self._app.wait(making))
 
 
 def _plan(action: BulkAction, query: str, options: BulkKeywords) -> BulkPlan:
@@ -180,7 +392,7 @@ def _query(query: object) -> str:
     where = filter_of(query)
     assert isinstance(query, str)
     if where.where is None:
-        remedy = "write WorkflowId is not null if every open run is meant"
+        remedy = "write WorkflowId is not null if every run is meant"
         raise InvalidOption(name="query", value=repr(query)[:80], fact="names no runs", remedy=remedy)
     if where.order:
         remedy = "leave order by out: the newest run comes first"

@@ -247,8 +247,9 @@ class Handle(Generic[R]):
     async def reset(
         self, *, turn: int | None = None, event: int | None = None, reason: str = "", reapply_signals: bool = True
     ) -> "Handle[R]":
-        """Let a new run of the workflow go on from an earlier turn of this one: with turns 1 to `turn`, or those that
-        were complete at history event `event`. An open run is closed. Returns the handle of the new run.
+        """Let a new run of the workflow go on from an earlier turn of this one: with turns 1 to `turn` (-1: all but the
+        last), or those that were complete at history event `event`. An open run is closed. Returns the handle of the
+        new run.
 
         What was open then is asked for again. Signals and updates that came later, or still wait, are told again
         unless `reapply_signals` is False; requests to cancel are not. Raises `InvalidTurn`, or `AlreadyRunning` where

@@ -13,6 +13,7 @@ from perdure import (
     RunStatus,
     Signal,
     WorkflowCancelled,
+    WorkflowFailed,
     WorkflowTerminated,
     workflow,
 )
@@ -52,6 +53,18 @@ async def stubborn() -> str:
             return await stop.receive()
         except asyncio.CancelledError:
             continue
+
+
+mended: list[bool] = []
+
+
+@app.workflow
+async def brittle(number: int) -> int:
+    """Fails until it is mended."""
+    await asyncio.sleep(1)
+    if not mended:
+        raise ValueError(number)
+    return number
 
 
 async def started(count: int) -> list[Handle[int]]:
@@ -189,6 +202,75 @@ async def test_whatever_store_call_fails_each_run_is_told_once_and_counted_once(
         assert [await run.result() for run in runs[1:]] == [1, 1]
 
     assert await for_each_store_call(app, scenario, how=["refused", "unknown", "crash before", "crash after"]) > 40
+
+
+async def test_runs_that_failed_begin_again_each_once() -> None:
+    async with TestEnvironment(app):
+        mended.clear()
+        failed = [await app.start(brittle, number, id=f"run-{number}") for number in range(3)]
+        for run in failed:
+            with pytest.raises(WorkflowFailed):
+                await run.result()
+        mended.append(True)
+        await (await app.start(brittle, 9, id="fine")).result()
+
+        query = "WorkflowType = 'brittle' and ExecutionStatus = 'Failed'"
+        assert await app.bulk.reset(query, turn=-1, dry_run=True) == 3
+        operation = await app.bulk.reset(query, turn=-1, reason="mended", id="again", request_id="r")
+        result = await operation.result()
+
+        assert (result.total, result.done, result.closed, result.failed) == (3, 3, 0, 0)
+        assert [await app.handle(run.workflow_id, brittle).result() for run in failed] == [0, 1, 2]
+        assert await app.count(query) == 3
+        assert await app.count("WorkflowType = 'brittle'") == 7
+
+
+async def test_an_open_run_begins_again_and_what_cannot_is_listed() -> None:
+    async with TestEnvironment(app):
+        (run,) = await started(1)
+        await run.signal(TICK, 1)
+
+        result = await (await app.bulk.reset("WorkflowId = 'run-0'", turn=0)).result()
+        refused = await (await app.bulk.reset("WorkflowId = 'run-0'", turn=77)).result()
+        await run.signal("stop")
+
+        assert await run.result() == 1
+        assert (result.total, result.done) == (1, 1)
+        assert (refused.total, refused.done, refused.failed) == (2, 0, 2)
+        assert {each.reason[:7] for each in refused.failures} == {"PDR2064"}
+
+
+async def test_closed_runs_are_deleted_and_open_ones_left_alone() -> None:
+    async with TestEnvironment(app):
+        runs = await started(4)
+        for run in runs[:3]:
+            await run.terminate()
+
+        assert await app.bulk.delete("WorkflowType = 'counting'", dry_run=True) == 3
+        result = await (await app.bulk.delete("WorkflowType = 'counting'", rate=2)).result()
+
+        assert (result.total, result.done, result.closed, result.failed) == (3, 3, 0, 0)
+        assert [run.workflow_id for run in await app.list("WorkflowType = 'counting'")] == ["run-3"]
+        await runs[3].signal("stop")
+        assert await runs[3].result() == 0
+
+
+@pytest.mark.slow
+async def test_whatever_store_call_fails_each_run_begins_again_once_and_is_deleted_once() -> None:
+    async def scenario(env: TestEnvironment) -> None:
+        runs = await started(2)
+        again = await app.bulk.reset("WorkflowType = 'counting'", turn=0, request_id="again", id="again")
+        assert (await again.result()).done == 2
+        assert await app.count("WorkflowType = 'counting'") == 4
+        for run in runs:
+            await run.signal("stop", request_id="stop")
+            assert await run.result() == 0
+        gone = await app.bulk.delete("WorkflowType = 'counting'", request_id="gone", id="gone")
+        result = await gone.result()
+        assert (result.done, result.closed, result.failed) == (4, 0, 0), result
+        assert await app.count("WorkflowType = 'counting'") == 0
+
+    assert await for_each_store_call(app, scenario, how=["unknown", "crash after"]) > 40
 
 
 async def test_what_is_told_in_vain_is_listed() -> None:

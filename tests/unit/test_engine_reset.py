@@ -140,13 +140,38 @@ async def test_a_closed_run_is_reset_unless_another_one_is_open() -> None:
 
         assert await place.result(new) == [10, 20]
         assert naps.begun == [10, 20, 20]
-        for wrong in (3, 4, -1):
+        for wrong in (3, 4, -4):
             with pytest.raises(InvalidTurn, match="PDR2064"):
                 await reset(place.client, W, old, Point(turn=wrong))
         anew = await reset(place.client, W, old, Point(turn=0))
         assert await place.result(anew) == [10, 20]
         assert naps.begun == [10, 20, 20, 10, 20]
         assert (await fsck(place.store)).clean, (await fsck(place.store)).violations
+
+
+@in_virtual_time
+async def test_a_request_that_is_repeated_resets_once_whatever_became_of_the_run() -> None:
+    async with yard() as place:
+        naps = Naps(place)
+
+        async def sleepy() -> list[int]:
+            return [await naps.activity(10), await naps.activity(20)]
+
+        old = await place.start(place.workflow(sleepy))
+        await place.process("worker")
+        await place.result(old)
+        point = Point(turn=-1, request_id="again")
+
+        new = await reset(place.client, W, old, point)
+        assert await reset(place.client, W, old, point) == new
+        assert await place.result(new) == [10, 20]
+        assert await reset(place.client, W, old, point) == new
+        other = await fork(place.client, W, old, point, OTHER)
+        assert await fork(place.client, W, old, point, OTHER) == other
+
+        # Two turns were kept: only the answer of the second nap was forgotten.
+        assert await place.result(other) == [10, 20]
+        assert naps.begun == [10, 20, 20, 20]
 
 
 @in_virtual_time

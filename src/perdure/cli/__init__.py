@@ -9,7 +9,21 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-from perdure.cli import activity, blobs, builds, check, fsck, inspect, progress, replay, run, schedule, tell, worker
+from perdure.cli import (
+    activity,
+    blobs,
+    builds,
+    bulk,
+    check,
+    fsck,
+    inspect,
+    progress,
+    replay,
+    run,
+    schedule,
+    tell,
+    worker,
+)
 from perdure.cli.exits import Advice, Exit, exit_of, line_of
 from perdure.cli.output import one_line, print_error
 from perdure.cli.targets import store_url
@@ -23,6 +37,7 @@ VERBS: tuple[Verb, ...] = (
     *worker.VERBS,
     *inspect.VERBS,
     *tell.VERBS,
+    *bulk.VERBS,
     *schedule.VERBS,
     *activity.VERBS,
     *progress.VERBS,

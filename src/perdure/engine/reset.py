@@ -5,6 +5,7 @@ armed for their old moments, deadlines count from now. See docs/decisions/0060-a
 """
 
 from collections.abc import Iterator, Sequence
+from random import Random
 
 import msgspec
 from msgspec.structs import replace
@@ -13,7 +14,7 @@ from perdure.core import codec
 from perdure.core.chain import deadline, forked
 from perdure.core.command import ResetRun, RunActivity, StartChild, StartTimer
 from perdure.core.errors import AlreadyRunning, InvalidTurn, UndecodablePayload
-from perdure.core.ids import RunId, WorkflowId
+from perdure.core.ids import RunId, WorkflowId, uuid7_after
 from perdure.core.message import (
     Chain,
     ChildClosed,
@@ -36,13 +37,16 @@ from perdure.engine.live import OpenCalls
 
 
 class Point(msgspec.Struct, frozen=True):
-    """From where a run goes on: `turn` is the last one that is kept, `event` the last event that may be."""
+    """From where a run goes on: `turn` is the last one that is kept (-1: all but the last), `event` the last event that
+    may be."""
 
     turn: int | None = None
     event: int | None = None
     reason: str = ""
     reapply_signals: bool = True
     """Signals and updates that the run took after it, or that wait for it, are told again."""
+    request_id: str | None = None
+    """With it, beginning again gives the same run."""
 
 
 class _Source:
@@ -80,9 +84,9 @@ class _Source:
             ends: dict[int, int] = {each.turn: each.id for each in flatten(turns)}
             return max((number for number, last in ends.items() if last <= event), default=0)
         assert count is not None
-        if not 0 <= count <= len(turns):
-            raise self.refused(f"it has {len(turns)} turns", f"give 0 to {len(turns)}")
-        return count
+        if not -len(turns) <= count <= len(turns):
+            raise self.refused(f"it has {len(turns)} turns", f"give 0 to {len(turns)}, or -{len(turns)} to -1")
+        return count if count >= 0 else len(turns) + count
 
     def refused(self, fact: str, remedy: str) -> InvalidTurn:
         """Why it cannot go on from there."""
@@ -125,7 +129,9 @@ async def reset(engine: Engine, workflow_id: WorkflowId, run_id: RunId | None, p
     """
     while True:
         source = await _source(engine, workflow_id, run_id, point)
-        record, new_id, now_ms = source.record, engine.clock.new_run_id(), engine.clock.now_ms()
+        record, now_ms = source.record, engine.clock.now_ms()
+        # Behind the one that it goes on for also where clocks differ: a bulk reset meets no run of its own making.
+        new_id = RunId(uuid7_after(record.run_id, now_ms, Random(engine.clock.new_id())))
         before = None if source.started.options is None else source.started.options.chain
         chain = replace(
             before or Chain(record.first_run_id, now_ms, now_ms),
@@ -139,8 +145,7 @@ async def reset(engine: Engine, workflow_id: WorkflowId, run_id: RunId | None, p
         run = replace(run, parent_run_id=record.parent_run_id, first_run_id=record.first_run_id)
         if record.status is not RunStatus.RUNNING:
             assert run.copies is not None, "it names the run that it goes on for"
-            await _create(engine, replace(run, copies=replace(run.copies, succeeds=True)))
-            return new_id
+            return await _create(engine, replace(run, copies=replace(run.copies, succeeds=True)))
         live = await engine.folded(record)
         calls = tuple([each.call_id for each in source.kept.calls.values() if isinstance(each, StartChild)])
         turn = live.note(now_ms, [ResetRun(new_id, source.count, point.reason, calls)])
@@ -173,8 +178,7 @@ async def fork(
     )
     waiting = [each for each in source.waiting if source.wants(each[1])]
     told = [Delivery(new_id, each.message_id, each.data, each.visible_at_ms, follows=True) for each, _ in waiting]
-    await _create(engine, replace(run, deliveries=(*run.deliveries, *told)))
-    return new_id
+    return await _create(engine, replace(run, deliveries=(*run.deliveries, *told)))
 
 
 async def _source(engine: Engine, workflow_id: WorkflowId, run_id: RunId | None, point: Point) -> _Source:
@@ -187,11 +191,12 @@ async def _source(engine: Engine, workflow_id: WorkflowId, run_id: RunId | None,
         # It took a turn between the reads.
 
 
-async def _create(engine: Engine, run: NewRun) -> None:
+async def _create(engine: Engine, run: NewRun) -> RunId:
     (created,) = await engine.store.create([run])
-    if not created.fresh:
+    if not created.fresh and not created.same_request:
         raise AlreadyRunning(workflow_id=run.workflow_id, run_id=created.run_id)
     engine.look()
+    return created.run_id
 
 
 def _new_run(source: _Source, fork: Forked, now_ms: int) -> NewRun:
@@ -209,7 +214,7 @@ def _new_run(source: _Source, fork: Forked, now_ms: int) -> NewRun:
         workflow_type=record.workflow_type,
         queue=record.queue,
         created_at_ms=now_ms,
-        request_id=fork.run_id,
+        request_id=source.point.request_id or fork.run_id,
         start=codec.messages.encode(started),
         route=record.route,
         note=note,

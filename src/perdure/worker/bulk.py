@@ -3,10 +3,12 @@
 import asyncio
 from typing import assert_never
 
-from perdure.core.errors import FilterTooSlow, PerdureError, RunClosed, StoreError
+from perdure.core.errors import FilterTooSlow, PerdureError, RunClosed, StoreError, WorkflowNotFound
 from perdure.core.ids import RunId, WorkflowId
 from perdure.core.message import CancelRequested, Signaled, Terminated
 from perdure.core.payload import JSON, NULL, Payload
+from perdure.engine.doors import delete
+from perdure.engine.reset import Point, reset
 from perdure.programs.bulk.plan import (
     BULK_COUNT,
     BULK_PAGE,
@@ -74,6 +76,11 @@ class _Telling:
         except RunClosed:
             # It may have closed because of what an earlier attempt told it, whose answer was lost.
             return self._repeated and await self._was_told(workflow_id, run_id)
+        except WorkflowNotFound:
+            if self._plan.action is not BulkAction.DELETE:
+                raise
+            # It is gone: by an earlier attempt, or by somebody else's.
+            return self._repeated
         return True
 
     async def _do(self, workflow_id: WorkflowId, run_id: RunId) -> None:
@@ -86,15 +93,20 @@ class _Telling:
                 await self._engine.signal(workflow_id, run_id, Signaled(plan.signal, value, self._request_id(run_id)))
             case BulkAction.TERMINATE:
                 await self._engine.terminate(workflow_id, run_id, self._reason())
+            case BulkAction.RESET:
+                point = Point(plan.turn, None, self._reason("reset"), plan.reapply_signals, self._request_id(run_id))
+                await reset(self._engine, workflow_id, run_id, point)
+            case BulkAction.DELETE:
+                await delete(self._engine, workflow_id, run_id)
             case _:
                 assert_never(plan.action)
 
     def _request_id(self, target: RunId) -> str:
         return f"{self._operation}/{target}"
 
-    def _reason(self) -> str:
+    def _reason(self, otherwise: str = "terminated") -> str:
         """Names the operation, so that what it ended can be told from what others ended."""
-        return f"{self._plan.reason or 'terminated'} (bulk operation {self._operation})"
+        return f"{self._plan.reason or otherwise} (bulk operation {self._operation})"
 
     async def _was_told(self, workflow_id: WorkflowId, run_id: RunId) -> bool:
         match self._plan.action:
@@ -104,6 +116,8 @@ class _Telling:
                 message_id = CancelRequested("", self._request_id(run_id)).id
             case BulkAction.SIGNAL:
                 message_id = Signaled("", NULL, self._request_id(run_id)).id
+            case BulkAction.RESET | BulkAction.DELETE:
+                raise AssertionError("these take closed runs")
             case _:
                 assert_never(self._plan.action)
         return await self._engine.has_taken(workflow_id, run_id, message_id)

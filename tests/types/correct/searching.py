@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import assert_type
 
-from perdure import RunStatus, RunSummary, SearchAttribute, SearchKey, quoted, workflow
+from perdure import BulkHandle, BulkResult, RunStatus, RunSummary, SearchAttribute, SearchKey, quoted, workflow
 from tests.types.shop import app
 
 CUSTOMER = SearchKey.keyword("CustomerId")
@@ -39,3 +39,13 @@ async def noting() -> None:
     workflow.upsert_search_attributes(CENTS.set(5), RATE.set(5), PAID.set(True), TAGS.set(("a",)), NOTE.unset())
     workflow.upsert_search_attributes(DUE.set(workflow.now()))
     workflow.upsert_memo({"a": 1, "b": None})
+
+
+async def bulk() -> None:
+    """Operations on many runs: a handle, or a count."""
+    assert_type(await app.bulk.reset("Cents > 5", turn=-1), BulkHandle)
+    assert_type(await app.bulk.reset("Cents > 5", turn=0, dry_run=True), int)
+    assert_type(await app.bulk.delete("Cents > 5", dry_run=True), int)
+    client = app.blocking()
+    assert_type(client.bulk.signal("Cents > 5", "stop").result(), BulkResult)
+    assert_type(client.bulk.terminate("Cents > 5", dry_run=True), int)

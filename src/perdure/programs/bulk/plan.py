@@ -4,9 +4,9 @@ from enum import StrEnum
 
 import msgspec
 
-from perdure.core.filter.build import runs_where
 from perdure.core.filter.parser import parse_filter
-from perdure.core.filter.tree import And, Compare, Filter, Op, Reading, SystemField, ValueClass
+from perdure.core.filter.terms import class_of
+from perdure.core.filter.tree import And, Compare, Filter, Op, Reading, SystemField
 from perdure.core.rows import RunStatus
 from perdure.programs.code.system import PREFIX
 
@@ -33,6 +33,8 @@ class BulkAction(StrEnum):
     CANCEL = "cancel"
     TERMINATE = "terminate"
     SIGNAL = "signal"
+    RESET = "reset"
+    DELETE = "delete"
 
 
 class BulkPlan(msgspec.Struct, frozen=True):
@@ -46,6 +48,10 @@ class BulkPlan(msgspec.Struct, frozen=True):
     signal: str = ""
     value: str = "null"
     """Of the signal, as JSON."""
+    turn: int = 0
+    """Of a reset: the last one that is kept; -1: all but the last."""
+    reapply_signals: bool = True
+    """Of a reset."""
 
 
 class BulkTarget(msgspec.Struct, frozen=True, array_like=True):
@@ -71,7 +77,7 @@ class BulkProgress(msgspec.Struct, frozen=True):
     done: int = 0
     """Runs to which it was done."""
     closed: int = 0
-    """Runs that were closed already when their turn came."""
+    """Runs that were closed already when their turn came, or deleted."""
     failed: int = 0
     """Runs to which it could not be done."""
 
@@ -117,7 +123,22 @@ class BulkState(msgspec.Struct, frozen=True):
 
 
 def chosen(plan: BulkPlan) -> Filter:
-    """The open runs that a plan is about: those that fit its filter, without the engine's own, newest first."""
-    where = runs_where(status=RunStatus.RUNNING, base=parse_filter(plan.query)).where
-    own = Compare(SystemField.WORKFLOW_TYPE, Op.STARTS_WITH, (Reading(ValueClass.KEYWORD, (PREFIX,)),), negated=True)
-    return Filter(own if where is None else And((where, own)))
+    """The runs that a plan is about: those that fit its filter, without the engine's own, newest first.
+
+    A reset takes closed ones too, but for those that were continued as new; a deletion takes only closed ones; all
+    else takes only open ones.
+    """
+    match plan.action:
+        case BulkAction.RESET:
+            state = _term(SystemField.STATUS, Op.IN, RunStatus.CONTINUED_AS_NEW, negated=True)
+        case BulkAction.DELETE:
+            state = _term(SystemField.STATUS, Op.IN, RunStatus.RUNNING, negated=True)
+        case BulkAction.CANCEL | BulkAction.TERMINATE | BulkAction.SIGNAL:
+            state = _term(SystemField.STATUS, Op.IN, RunStatus.RUNNING)
+    where = parse_filter(plan.query).where
+    terms = (state, _term(SystemField.WORKFLOW_TYPE, Op.STARTS_WITH, PREFIX, negated=True))
+    return Filter(And(terms if where is None else (where, *terms)))
+
+
+def _term(field: SystemField, op: Op, value: str, *, negated: bool = False) -> Compare:
+    return Compare(field, op, (Reading(class_of(field), (value,)),), negated=negated)
