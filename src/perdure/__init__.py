@@ -45,7 +45,15 @@ from perdure.engine.starting import IdConflict, IdReuse
 from perdure.handle import Handle
 from perdure.programs.bulk.plan import BulkFailure, BulkProgress, BulkResult
 from perdure.programs.code.definition import Activity, Signal, Workflow
-from perdure.programs.code.interceptors import ActivityCall, ClientCall, Interceptor, OutboundCall, WorkflowCall
+from perdure.programs.code.interceptors import (
+    ActivityCall,
+    ClientCall,
+    HandlerCall,
+    Interceptor,
+    OutboundCall,
+    TimerCall,
+    WorkflowCall,
+)
 from perdure.programs.code.options import RetryPolicy
 from perdure.programs.code.propagation import ContextVarPropagator, Propagator
 from perdure.programs.code.search import SearchKey
@@ -74,6 +82,7 @@ __all__ = [
     "ExecutionError",
     "ExternalWorkflowError",
     "Handle",
+    "HandlerCall",
     "HistoryEvent",
     "IdConflict",
     "IdReuse",
@@ -96,6 +105,7 @@ __all__ = [
     "SearchKey",
     "Signal",
     "StoreError",
+    "TimerCall",
     "UpdateFailed",
     "UpdateHandle",
     "UpdateRejected",

@@ -23,7 +23,6 @@ from perdure.core.payload import Payload
 from perdure.core.policy import TimeoutKind
 from perdure.description import RunDescription, describe, moment
 from perdure.engine.doors import Edit, delete, edit, skip
-from perdure.engine.engine import Answered
 from perdure.engine.history import HistoryEvent, flatten
 from perdure.engine.moving import move
 from perdure.engine.reset import Point, fork, reset
@@ -133,7 +132,9 @@ class Handle(Generic[R]):
         `query` is a handler's method, such as `Order.total`, or a name. Raises `UnknownQuery` or `QueryFailed`.
         """
         sent = to_handler(self._app.converter, "query", query, args, result_type)
-        ask = partial(self._app.query, self.workflow_id, self.run_id, Query(sent.name, sent.args))
+        ask = partial(
+            self._app.query, self.workflow_id, self.run_id, Query(sent.name, sent.args, self._app.around.headers)
+        )
         return sent.decode(await self._app.around.client(ClientCall("query", self.workflow_id, sent.name), ask))
 
     @overload
@@ -153,8 +154,7 @@ class Handle(Generic[R]):
         loses this call asks again with the same id, or `update_handle(id)`. Raises `UpdateRejected`, `UpdateFailed`,
         `UpdateUnanswered`, `WorkflowNotFound` or `RunClosed`.
         """
-        handle, answered = await self._send_update(update, args, id, result_type, early=False)
-        return handle.read(answered)
+        return await self._send_update(update, args, id, result_type, early=False)
 
     @overload
     async def start_update(
@@ -172,22 +172,26 @@ class Handle(Generic[R]):
     ) -> UpdateHandle[T]: ...
     async def start_update(self, update: Any, /, *args: Any, id: str | None = None, result_type: Any = Any) -> Any:
         """As `update`, but return once it is accepted, with a handle for its result."""
-        handle, answered = await self._send_update(update, args, id, result_type, early=True)
-        if answered.answer is None or isinstance(answered.answer, RejectUpdate):
-            handle.read(answered)
-        return handle
+        return await self._send_update(update, args, id, result_type, early=True)
 
     async def _send_update(
         self, update: object, args: tuple[Any, ...], id: str | None, result_type: Any, *, early: bool
-    ) -> tuple[UpdateHandle[Any], Answered]:
+    ) -> Any:
         sent = to_handler(self._app.converter, "update", update, args, result_type)
         own = self._app.new_id() if id is None else checked_id("update id", id)
-        message = UpdateRequested(sent.name, sent.args, own)
-        answered = await self._app.call(
-            lambda engine: engine.update(self.workflow_id, self.run_id, message, fresh=id is None, early=early)
-        )
-        handle: UpdateHandle[Any] = UpdateHandle(self._app, self.workflow_id, answered.run_id, own, sent)
-        return handle, answered
+        message = UpdateRequested(sent.name, sent.args, own, self._app.around.headers)
+
+        async def send() -> Any:
+            answered = await self._app.call(
+                lambda engine: engine.update(self.workflow_id, self.run_id, message, fresh=id is None, early=early)
+            )
+            handle: UpdateHandle[Any] = UpdateHandle(self._app, self.workflow_id, answered.run_id, own, sent)
+            if not early or answered.answer is None or isinstance(answered.answer, RejectUpdate):
+                return handle.read(answered)
+            return handle
+
+        kind = "start_update" if early else "update"
+        return await self._app.around.client(ClientCall(kind, self.workflow_id, sent.name), send)
 
     @overload
     def update_handle(self, id: str, update: Callable[..., Coroutine[Any, Any, T]], /) -> UpdateHandle[T]: ...

@@ -1,10 +1,13 @@
 """Context that goes along with starts, signals, activities and children, into threads and processes too."""
 
+import asyncio
 from collections.abc import Mapping
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from typing import Any
 
-from perdure import ContextVarPropagator, Perdure, workflow
+import pytest
+
+from perdure import ContextVarPropagator, Handle, Perdure, UpdateRejected, workflow
 from perdure.core.command import RunActivity
 from perdure.core.message import Started
 from perdure.core.payload import Payload, from_payload, to_payload
@@ -59,6 +62,64 @@ async def test_context_goes_from_client_to_workflow_to_activities_and_children()
         assert await handle.result() == [
             "acme 1", "acme 2", "acme 2", "acme 2", "acme 2 / acme 3", "other 2", "other 2 / other 3",
         ]  # fmt: skip
+
+
+async def test_context_of_a_sender_reaches_handlers_and_only_them() -> None:
+    app = Perdure("memory://", propagators=[ContextVarPropagator("tenant", tenant, str)])
+
+    @app.activity
+    async def echo() -> str:
+        return tenant.get("nobody")
+
+    @app.workflow
+    class Order:
+        def __init__(self) -> None:
+            self.heard: list[str] = []
+
+        @workflow.run
+        async def run(self) -> list[str]:
+            await workflow.wait_condition(lambda: len(self.heard) == 4)
+            return [*self.heard, tenant.get("nobody"), await workflow.execute_activity("echo")]
+
+        @workflow.signal
+        async def tell(self) -> None:
+            self.heard.append(await echo())
+
+        @workflow.update
+        def change(self) -> str:
+            self.heard.append(tenant.get("nobody"))
+            return tenant.get("nobody")
+
+        @change.validator
+        def check(self) -> None:
+            if tenant.get("nobody") == "mallory":
+                raise PermissionError("not you")
+
+        @workflow.query
+        def ask(self) -> str:
+            return tenant.get("nobody")
+
+    async def ask_as(name: str, handle: Handle[list[str]]) -> str:
+        tenant.set(name)
+        return await handle.query(Order.ask)
+
+    async with app:
+        tenant.set("acme")
+        handle = await app.start(Order.run)
+        for name in ("alice", "bob"):
+            tenant.set(name)
+            await handle.signal(Order.tell)
+        assert await handle.update(Order.change) == "bob"
+        tenant.set("mallory")
+        with pytest.raises(UpdateRejected, match="not you"):
+            await handle.update(Order.change)
+        assert await ask_as("carol", handle) == "carol"
+        silent = asyncio.create_task(handle.update(Order.change), context=Context())
+        assert await silent == "acme"
+
+        found = await handle.result()
+        assert sorted(found[:4]) == ["acme", "alice", "bob", "bob"]
+        assert found[4:] == ["acme", "acme"]
 
 
 async def test_context_reaches_a_process() -> None:

@@ -52,6 +52,7 @@ END_TO_END = {
     "SubWorkflow/PropagateCancellation": f"{GO}::test_a_cancellation_reaches_parent_and_children",
     "SubWorkflow/CancelBeforeStarting": f"{GO}::test_what_is_cancelled_before_it_started_leaves_no_trace",
     "SubWorkflow/Signal": f"{GO}::test_a_parent_signals_its_child",
+    "ContextPropagation": "tests/e2e/test_context.py::test_context_goes_from_client_to_workflow_to_activities_and_children",
     "SubWorkflow/DifferentQueue": f"{GO}::test_a_child_on_another_queue_is_run_by_its_worker",
     "SubWorkflow/Signal_BeforeStarting": f"{GO}::test_a_signal_to_nobody_is_an_error_in_the_workflow",
     "Activity/Panic": f"{GO}::test_failures_keep_their_type_and_attempts_their_number",
@@ -90,7 +91,6 @@ EXECUTOR = {
     "InstanceExecutionDetails": "tests/unit/test_code_api.py::test_info_tells_what_is_known_of_the_run",
 }
 NOT_YET = {
-    "ContextPropagation",
     "Tracing/WorkflowsHaveSpans",
     "Tracing/TimersHaveSpans",
     "Tracing/TimersWithinCustomSpans",

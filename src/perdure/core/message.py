@@ -313,3 +313,4 @@ class Query(msgspec.Struct, frozen=True, gc=False):
 
     name: str
     args: tuple[Payload, ...]
+    headers: Headers | None = None

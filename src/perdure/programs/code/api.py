@@ -17,7 +17,8 @@ from perdure.core.ids import checked_id
 from perdure.core.message import Parent
 from perdure.core.payload import NULL, DataConverter, Payload
 from perdure.core.policy import ActivityOptions
-from perdure.programs.code.calls import Child, ChildCall, ChildHandle, perform
+from perdure.programs.code import calling
+from perdure.programs.code.calls import ChildCall, ChildHandle
 from perdure.programs.code.channel import Channel
 from perdure.programs.code.continuing import TURNS_SUGGESTED, chain_of
 from perdure.programs.code.definition import DEFAULTS, Signal, Workflow, place_of
@@ -220,8 +221,8 @@ def execute_activity(name: str, /, *args: Any, result_type: Any = None, **option
         decode = convert.decoder(Any if result_type is None else result_type, f"result of activity {name!r}")
     callee = _Named(name, activity_options(DEFAULTS if known is None else known.defaults, keywords), queue, decode)
     if known is not None:
-        return perform(run, callee, known.bind(args, {}))
-    return perform(run, callee, convert.to_payloads(args, what=f"argument of activity {name!r}"))
+        return calling.activity(run, callee, known.bind(args, {}), args)
+    return calling.activity(run, callee, convert.to_payloads(args, what=f"argument of activity {name!r}"), args)
 
 
 class _NamedWorkflow:
@@ -277,9 +278,9 @@ async def start_child(
     own = None if id is None else checked_id("workflow id", id)
     policy = _checked_policy(parent_close_policy)
     wanted = run_options(run.program.converter, run.at_ms, options)
-    child = Child(run, ChildCall(target, payloads, own, policy, checked_queue(queue), wanted))
-    await child.until_started()
-    return ChildHandle(child)
+    call = ChildCall(target, payloads, own, policy, checked_queue(queue), wanted)
+    handle: ChildHandle[Any] = await calling.started_child(run, call, args)
+    return handle
 
 
 def _checked_policy(value: object) -> ParentClosePolicy:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import msgspec
 
-from perdure.core.command import CancelActivity, CancelChild, ParentClosePolicy, RunActivity, StartChild
+from perdure.core.command import CancelActivity, CancelChild, ParentClosePolicy, RunActivity, StartChild, StartTimer
 from perdure.core.failure import ActivityError, ActivityTimeout, ChildWorkflowError, Failure
 from perdure.core.ids import RunId, WorkflowId, uuid7
 from perdure.core.message import (
@@ -21,7 +21,7 @@ from perdure.core.message import (
 )
 from perdure.core.payload import Payload, unreadable
 from perdure.core.policy import ActivityOptions
-from perdure.programs.code.loop import CancelledError, Future
+from perdure.programs.code.loop import CancelledError, Future, WorkflowTimer
 
 if TYPE_CHECKING:
     from perdure.programs.code.run import CodeRun
@@ -68,6 +68,15 @@ async def perform(run: "CodeRun", callee: Callee, args: tuple[Payload, ...], hea
         if future.cancelled() and run.activities.pop(call_id, None) is not None and not run.withdraw(call_id, index):
             run.commands.append(CancelActivity(call_id))
         raise
+
+
+def ask_timer(run: "CodeRun", timer: WorkflowTimer, due_at_ms: int) -> None:
+    """Ask for a timer."""
+    run.calls_count = call_id = run.calls_count + 1
+    timer.index = len(run.commands)
+    run.commands.append(StartTimer(call_id, due_at_ms))
+    timer.call_id = call_id
+    run.timers[call_id] = timer
 
 
 def failure_of(outcome: Outcome) -> Failure:
@@ -228,6 +237,13 @@ class Child:
         if isinstance(outcome, Cancelled) and interrupted is not None:
             raise interrupted
         raise ChildWorkflowError(name, self._run.decoded(failure_of, outcome))
+
+
+async def start_child(run: "CodeRun", wanted: ChildCall) -> "ChildHandle[Any]":
+    """Start a child workflow and give its handle."""
+    child = Child(run, wanted)
+    await child.until_started()
+    return ChildHandle(child)
 
 
 async def run_child(run: "CodeRun", wanted: ChildCall) -> Any:

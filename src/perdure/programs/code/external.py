@@ -1,12 +1,14 @@
 """Other workflows, seen from workflow code: to signal them and to cancel them, wherever they run."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from perdure.core.ids import checked_id
 from perdure.core.payload import NULL, Payload, to_payload
 from perdure.programs.code.api import current_run
-from perdure.programs.code.calling import headers_of
+from perdure.programs.code.calling import headers_of, outbound
 from perdure.programs.code.definition import Signal
+from perdure.programs.code.interceptors import OutboundCall
 from perdure.programs.code.system import CANCEL, SIGNAL, SystemCallee, ask_engine
 
 if TYPE_CHECKING:
@@ -38,13 +40,15 @@ class ExternalHandle:
         """Send a signal, once; raises `ExternalWorkflowError` where no such run is open."""
         name = checked_id("signal name", signal.name if isinstance(signal, Signal) else signal)
         payload = self._run.program.converter.to_payload(value, what=f"signal {name!r}")
-        await ask_engine(
-            self._run, _SIGNAL, self.workflow_id, (*self._target(), to_payload(name), payload, self._headers())
-        )
+        args = (*self._target(), to_payload(name), payload, self._headers())
+        call = OutboundCall("signal", name, (value,), self.workflow_id)
+        await outbound(self._run, call, partial(ask_engine, self._run, _SIGNAL, self.workflow_id, args))
 
     async def cancel(self, reason: str = "") -> None:
         """Ask it to cancel itself, once; raises `ExternalWorkflowError` where no such run is open."""
-        await ask_engine(self._run, _CANCEL, self.workflow_id, (*self._target(), to_payload(reason)))
+        args = (*self._target(), to_payload(reason))
+        call = OutboundCall("cancel", "", (reason,), self.workflow_id)
+        await outbound(self._run, call, partial(ask_engine, self._run, _CANCEL, self.workflow_id, args))
 
     def _headers(self) -> Payload:
         headers = headers_of(self._run)

@@ -16,6 +16,7 @@ from perdure.core.errors import ForbiddenInWorkflow, ParkedError, PerdureError, 
 from perdure.core.failure import Failure, cancelled, to_failure
 from perdure.core.message import Completed, Failed, Signaled, UpdateRequested
 from perdure.core.payload import NULL, Payload
+from perdure.programs.code.calling import enter, handled
 from perdure.programs.code.loop import CancelledError, forbidden
 from perdure.programs.code.queries import undisturbed
 from perdure.programs.code.signature import Signature
@@ -98,7 +99,7 @@ class Handlers:
         for name in names:
             waiting = channels.get(name)
             while waiting is not None and not waiting.empty():
-                self._begin_signal(handler, name, waiting.get_nowait().payload)
+                self._begin_signal(handler, waiting.get_nowait())
 
     def add_update(self, handler: Handler) -> None:
         """Take the updates of a name, also those that wait for a decision."""
@@ -135,7 +136,7 @@ class Handlers:
         heard, self._heard = self._heard, []
         for handler, message in heard:
             if isinstance(message, Signaled):
-                self._begin_signal(handler, message.name, message.payload)
+                self._begin_signal(handler, message)
             else:
                 self._begin_update(handler, message)
 
@@ -173,13 +174,14 @@ class Handlers:
         finally:
             del self._unfinished[number]
 
-    def _begin_signal(self, handler: Handler, name: str, payload: Payload) -> None:
-        self._begin(f"signal {name}", self._run_signal(handler, name, payload))
+    def _begin_signal(self, handler: Handler, signal: Signaled) -> None:
+        self._begin(f"signal {signal.name}", self._run_signal(handler, signal))
 
-    async def _run_signal(self, handler: Handler, name: str, payload: Payload) -> None:
-        args = self._run.decoded(partial(handler.value, name), payload)
+    async def _run_signal(self, handler: Handler, signal: Signaled) -> None:
+        args = self._run.decoded(partial(handler.value, signal.name), signal.payload)
         try:
-            result = handler.fn(*args)
+            self._run.decoded(partial(enter, self._run), signal.headers)
+            result = handled(self._run, signal, handler.fn, args)
             if inspect.isawaitable(result):
                 await result
         except Exception as error:  # user code: what leaves a signal's handler is the run's failure
@@ -196,7 +198,7 @@ class Handlers:
             return
         run.commands.append(AcceptUpdate(update.update_id))
         try:
-            result = handler.fn(*args)
+            result = handled(run, update, handler.fn, args)
             if inspect.isawaitable(result):
                 result = await result
             what = f"result of update {update.name!r}"
@@ -214,10 +216,12 @@ class Handlers:
         run = self._run
         if run.replaying:
             try:
+                enter(run, update.headers)
                 return handler.args(update)
             except ParkedError as error:
                 run.park(error)
         try:
+            enter(run, update.headers)
             args = handler.args(update)
             if handler.validator is not None:
                 undisturbed(run, partial(handler.validator, *args), _REFUSAL)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from perdure.core.errors import PerdureError, QueryFailed, UnknownQuery
 from perdure.core.message import Query
 from perdure.core.payload import Payload
+from perdure.programs.code.calling import answered
 from perdure.programs.code.loop import forbidden, running_loop, set_running_loop
 from perdure.programs.code.places import bottoms
 from perdure.programs.code.refused import RefusedList
@@ -47,13 +48,13 @@ class Queries:
         found = self._handlers.get(query.name)
         if found is None and self._dynamic is not None and not query.name.startswith("__"):
             found = self._dynamic
-            query = Query(query.name, (run.program.converter.to_payload(query.name), *query.args))
+            query = Query(query.name, (run.program.converter.to_payload(query.name), *query.args), query.headers)
         if found is None:
             known = ", ".join(sorted([*self._handlers, STACK_QUERY]))
             raise UnknownQuery(workflow_id=workflow_id, name=query.name, known=known)
         handler, signature = found
         try:
-            return undisturbed(run, partial(_call, handler, signature, query), _REFUSAL)
+            return undisturbed(run, partial(_call, run, handler, signature, query), _REFUSAL)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # the handler is user code; also what it exits with stays here
@@ -61,10 +62,9 @@ class Queries:
             raise QueryFailed(name=query.name, workflow_id=workflow_id, error=text) from error
 
 
-def _call(handler: Callable[..., Any], signature: Signature, query: Query) -> Payload:
-    return signature.converter.to_payload(
-        handler(*signature.decode(query.args)), what=f"answer of query {query.name!r}"
-    )
+def _call(run: "CodeRun", handler: Callable[..., Any], signature: Signature, query: Query) -> Payload:
+    answer = answered(run, query, handler, signature.decode(query.args))
+    return signature.converter.to_payload(answer, what=f"answer of query {query.name!r}")
 
 
 bottoms.add(_call.__code__)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 from zlib import crc32
 
 from perdure.core.chain import forked
-from perdure.core.command import CancelTimer, Command, RecordLocalActivity, StartTimer
+from perdure.core.command import CancelTimer, Command, RecordLocalActivity
 from perdure.core.errors import ParkedError, PerdureError, UnregisteredActivity
 from perdure.core.ids import RunId
 from perdure.core.message import (
@@ -334,11 +334,7 @@ class CodeRun:
 
     def start_timer(self, timer: WorkflowTimer, due_at_ms: int) -> None:
         """See `Host`."""
-        self.calls_count = call_id = self.calls_count + 1
-        timer.index = len(self.commands)
-        self.commands.append(StartTimer(call_id, due_at_ms))
-        timer.call_id = call_id
-        self.timers[call_id] = timer
+        calling.timer(self, timer, due_at_ms)
 
     def cancel_timer(self, timer: WorkflowTimer) -> None:
         """See `Host`."""
