@@ -4,6 +4,7 @@ from collections.abc import Callable, Coroutine
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVarTuple, Unpack
 
+from perdure.programs.code.run_options import OnceKeywords
 from perdure.programs.schedule.spec import ScheduleSpec
 from perdure.programs.schedule.state import Action, Overlap
 from perdure.schedules.client import ScheduleHandle, Schedules
@@ -90,9 +91,16 @@ class BlockingSchedules:
         workflow: Callable[[Unpack[Ts]], Coroutine[Any, Any, Any]],
         *args: *Ts,
         queue: str | None = None,
+        **options: Unpack[OnceKeywords],
     ) -> Action:
         """As `Schedules.action`."""
-        return self._schedules.action(workflow_id, workflow, *args, queue=queue)
+        return self._schedules.action(workflow_id, workflow, *args, queue=queue, **options)
+
+    def action_by_name(
+        self, workflow_id: str, workflow: str, *args: Any, queue: str | None = None, **options: Unpack[OnceKeywords]
+    ) -> Action:
+        """As `Schedules.action_by_name`."""
+        return self._schedules.action_by_name(workflow_id, workflow, *args, queue=queue, **options)
 
     def handle(self, id: str) -> BlockingScheduleHandle:
         """As `Schedules.handle`."""

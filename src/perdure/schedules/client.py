@@ -1,8 +1,8 @@
 """Schedules for users: create, look at and tell the rules that start workflows at moments."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVarTuple, Unpack, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVarTuple, Unpack, cast
 
 from perdure.core import codec
 from perdure.core.errors import (
@@ -15,11 +15,12 @@ from perdure.core.errors import (
     WorkflowNotFound,
 )
 from perdure.core.ids import ID_CHARS_MAX, RunId, WorkflowId, checked_id
-from perdure.core.message import Query, Signaled, Started
+from perdure.core.message import Query, Signaled, Started, StartOptions
 from perdure.core.payload import Payload, from_payload, to_payload
 from perdure.core.store import RunStatus
 from perdure.programs.code.definition import Workflow
 from perdure.programs.code.program import CodeProgram
+from perdure.programs.code.run_options import OnceKeywords, run_options
 from perdure.programs.schedule.program import ScheduleProgram
 from perdure.programs.schedule.spec import ScheduleSpec, check_due
 from perdure.programs.schedule.state import (
@@ -51,12 +52,15 @@ from perdure.schedules.values import (
     stretch,
     written,
 )
+from perdure.starting import with_headers
 
 if TYPE_CHECKING:
     from perdure.app import Perdure
     from perdure.engine.engine import Engine
 
 Ts = TypeVarTuple("Ts")
+Bound: TypeAlias = tuple[str, tuple[Payload, ...]]
+"""A workflow's name and its arguments."""
 
 ANSWER_POLL_MS = 500
 """An update looks for its answer this often, where no news of the store wakes it."""
@@ -200,20 +204,13 @@ class Schedules:
         before anything is stored.
         """
         name, payloads = self._bound(workflow, args, options.get("queue"))
-        return await self._create(id, spec, name, payloads, options)
+        return await self._create(id, spec, (name, payloads), options)
 
     async def create_by_name(
         self, id: str, spec: ScheduleSpec, workflow: str, *args: Any, **options: Unpack[ScheduleKeywords]
     ) -> ScheduleHandle:
         """The same for a workflow known by its name; one that only other workers know needs their `queue`."""
-        program = self._app.registry.program(workflow)
-        if program is None and options.get("queue") is None:
-            self._app.registry.known_program(workflow)
-        if isinstance(program, CodeProgram):
-            payloads = program.definition.bind_checked(args, {})
-        else:
-            payloads = self._app.converter.to_payloads(args, what=f"argument of workflow {workflow!r}")
-        return await self._create(id, spec, checked_id("workflow name", workflow), payloads, options)
+        return await self._create(id, spec, self._named(workflow, args, options.get("queue")), options)
 
     def action(
         self,
@@ -221,17 +218,45 @@ class Schedules:
         workflow: Callable[[Unpack[Ts]], Coroutine[Any, Any, Any]],
         *args: *Ts,
         queue: str | None = None,
+        **options: Unpack[OnceKeywords],
     ) -> Action:
         """What a schedule shall do, for an update: start `workflow` under this id, to which the moment is appended.
 
-        `queue` None is the schedule's own.
+        `queue` None is the schedule's own. Options that are not given are none, whatever they were.
         """
-        name, payloads = self._bound(workflow, args, queue)
-        return Action(name, workflow_id, payloads, None if queue is None else checked_id("queue", queue))
+        own = None if queue is None else checked_id("queue", queue)
+        return Action(*self._of(workflow_id, self._bound(workflow, args, queue)), own, self._options(options))
 
-    def _bound(
-        self, workflow: Callable[..., Any], args: tuple[Any, ...], queue: str | None
-    ) -> tuple[str, tuple[Payload, ...]]:
+    def action_by_name(
+        self, workflow_id: str, workflow: str, *args: Any, queue: str | None = None, **options: Unpack[OnceKeywords]
+    ) -> Action:
+        """The same for a workflow known by its name; one that only other workers know needs their `queue`."""
+        own = None if queue is None else checked_id("queue", queue)
+        return Action(*self._of(workflow_id, self._named(workflow, args, queue)), own, self._options(options))
+
+    @staticmethod
+    def _of(workflow_id: str, bound: Bound) -> tuple[str, str, tuple[Payload, ...]]:
+        return bound[0], workflow_id, bound[1]
+
+    def _options(self, given: Mapping[str, Any]) -> StartOptions | None:
+        unknown = [each for each in given if each not in OnceKeywords.__annotations__]
+        if unknown:
+            remedy = f"known are queue, {', '.join(OnceKeywords.__annotations__)}"
+            raise refused(unknown[0], given[unknown[0]], "is unknown", remedy)
+        keywords = cast(OnceKeywords, given)
+        own = run_options(self._app.converter, self._app.clock.now_ms(), {**keywords})
+        return with_headers(own, self._app.around.headers)
+
+    def _named(self, workflow: str, args: tuple[Any, ...], queue: str | None) -> Bound:
+        name = checked_id("workflow name", workflow)
+        program = self._app.registry.program(name)
+        if program is None and queue is None:
+            self._app.registry.known_program(name)
+        if isinstance(program, CodeProgram):
+            return name, program.definition.bind_checked(args, {})
+        return name, self._app.converter.to_payloads(args, what=f"argument of workflow {name!r}")
+
+    def _bound(self, workflow: Callable[..., Any], args: tuple[Any, ...], queue: str | None) -> Bound:
         if not isinstance(workflow, Workflow):
             known = ", ".join(sorted(self._app.registry.workflow_types)) or "none"
             raise UnknownWorkflow(name=getattr(workflow, "__name__", repr(workflow)), known=known)
@@ -241,19 +266,18 @@ class Schedules:
             self._app.registry.known_program(definition.name)
         return definition.name, definition.bind_checked(args, {})
 
-    async def _create(
-        self, id: str, spec: ScheduleSpec, name: str, args: tuple[Payload, ...], options: ScheduleKeywords
-    ) -> ScheduleHandle:
-        unknown = [each for each in options if each not in ScheduleKeywords.__annotations__]
+    async def _create(self, id: str, spec: ScheduleSpec, bound: Bound, options: ScheduleKeywords) -> ScheduleHandle:
+        known = {**ScheduleKeywords.__annotations__, **OnceKeywords.__annotations__}
+        unknown = [each for each in options if each not in known]
         if unknown:
-            known = ", ".join(ScheduleKeywords.__annotations__)
-            raise refused(unknown[0], "", "is unknown", f"known are {known}")
+            raise refused(unknown[0], "", "is unknown", f"known are {', '.join(known)}")
         handle = self.handle(id)
         queue, request_id = options.get("queue"), options.get("request_id")
         base = options.get("workflow_id")
+        of_runs = {name: value for name, value in options.items() if name in OnceKeywords.__annotations__}
         schedule = Schedule(
             spec=spec,
-            action=Action(name, id if base is None else base, args),
+            action=Action(*self._of(id if base is None else base, bound), options=self._options(of_runs)),
             overlap=options.get("overlap", Overlap.SKIP),
             catch_up=options.get("catch_up", Schedule.catch_up),
             pause_on_failure=options.get("pause_on_failure", False),

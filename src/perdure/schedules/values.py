@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import TypedDict, cast
+from typing import cast
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -13,6 +13,7 @@ from perdure.core.errors import InvalidOption
 from perdure.core.ids import ID_CHARS_MAX, checked_id
 from perdure.description import moment
 from perdure.programs.code.options import COUNT_MAX, Duration, duration_ms
+from perdure.programs.code.run_options import OnceKeywords
 from perdure.programs.schedule.spec import ScheduleSpec, moment_ms
 from perdure.programs.schedule.state import CATCH_UP_MS_MIN, Action, Described, Overlap, Plan, Recent
 
@@ -38,8 +39,8 @@ class Schedule:
     """So often at most it acts by itself; None: for ever."""
 
 
-class ScheduleKeywords(TypedDict, total=False):
-    """The options of a new schedule, as keyword arguments."""
+class ScheduleKeywords(OnceKeywords, total=False):
+    """The options of a new schedule, and of the runs that it starts, as keyword arguments."""
 
     overlap: Overlap
     catch_up: Duration

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import assert_type
 
+from perdure import RetryPolicy
 from perdure.schedules import (
     Action,
     Calendar,
@@ -38,6 +39,9 @@ async def creating() -> None:
     await app.schedules.create_by_name("elsewhere", SPEC, "elsewhere", 1, "x", queue="q", request_id="r")
     assert_type(await app.schedules.list(limit=10), list[ScheduleSummary])
     assert_type(app.schedules.action("o", checkout, "tok", 1), Action)
+    assert_type(app.schedules.action("o", checkout, "tok", 1, memo={"a": 1}, run_timeout="1h"), Action)
+    assert_type(app.schedules.action_by_name("o", "checkout", "tok", queue="q", retry=RetryPolicy()), Action)
+    await app.schedules.create("tidy", SPEC, tick, retry=RetryPolicy(maximum_attempts=3), execution_timeout="1d")
 
 
 async def telling(handle: ScheduleHandle) -> None:

@@ -12,8 +12,8 @@ from perdure.programs.code.search import check_count, checked_attributes
 from perdure.programs.schedule.cron import checked as checked_cron
 
 
-class RunKeywords(TypedDict, total=False):
-    """Options of a run, wherever it is started, as keyword arguments."""
+class OnceKeywords(TypedDict, total=False):
+    """Options of a run that no cron line repeats, as keyword arguments."""
 
     retry: RetryPolicy
     """Run it again, from the start, when it failed; without it a failed run is final."""
@@ -21,12 +21,17 @@ class RunKeywords(TypedDict, total=False):
     """Longest time of the workflow, with all runs that follow each other."""
     run_timeout: Duration
     """Longest time of one run."""
-    cron: str
-    """Run it again and again, by UTC; a moment that comes while it runs is left out."""
     memo: Mapping[str, Any]
     """Values that readers see without its history."""
     search_attributes: Iterable[Attribute]
     """What it is found by: `SearchKey.keyword("CustomerId").set("c-17")`."""
+
+
+class RunKeywords(OnceKeywords, total=False):
+    """Options of a run, wherever it is started, as keyword arguments."""
+
+    cron: str
+    """Run it again and again, by UTC; a moment that comes while it runs is left out."""
 
 
 def run_options(converter: DataConverter, now_ms: int, keywords: RunKeywords) -> StartOptions | None:

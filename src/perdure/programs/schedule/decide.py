@@ -311,8 +311,9 @@ class Decision:
         workflow_id = WorkflowId(f"{action.workflow_id}-{stamp(wanted.moment_ms)}")
         run_id = RunId(uuid7(self._at_ms, Random(f"{self._run_id}/{call_id}")))
         policy = ParentClosePolicy.ABANDON
+        kind, queue, options = action.workflow_type, action.queue, action.options
         self.commands.append(
-            StartChild(call_id, run_id, workflow_id, action.workflow_type, action.args, policy, action.queue)
+            StartChild(call_id, run_id, workflow_id, kind, action.args, policy, queue, options=options)
         )
         self._starts_count += 1
         state.actions_count += 1

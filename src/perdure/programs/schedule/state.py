@@ -5,6 +5,7 @@ from enum import StrEnum
 import msgspec
 
 from perdure.core.ids import RunId, WorkflowId
+from perdure.core.message import StartOptions
 from perdure.core.payload import Payload
 from perdure.programs.schedule.spec import SpecRecord
 
@@ -50,6 +51,8 @@ class Action(msgspec.Struct, frozen=True, omit_defaults=True):
     args: tuple[Payload, ...] = ()
     queue: str | None = None
     """None: the schedule's own."""
+    options: StartOptions | None = None
+    """Retry policy, deadlines, memo, search attributes and headers of each run."""
 
 
 class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
