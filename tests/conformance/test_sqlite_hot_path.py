@@ -15,6 +15,7 @@ from perdure.stores.sqlite.statements import REPEATED, ROWS_MAX, TEXTS, sizes
 from perdure.testing.conformance.samples import ANNA, FAR, NOW, birth, call, message, new_run, request, turn
 
 SCANS = {
+    "find_claimer": "the first entry of an index tells it",
     "expired_leases": "there are as many leases as workers",
     "leaseholders": "it asks for all of them",
 }
@@ -97,6 +98,14 @@ def test_a_step_does_not_touch_the_row_of_the_run(db: Database) -> None:
     db.connection.execute("create temp trigger touched before update on runs begin select raise(abort, 'touched'); end")
 
     assert turns.commit(db, ANNA, [step(1, 2)]) == frozenset()
+
+
+def test_a_claim_that_finds_nothing_takes_no_more_statements_for_ranks(db: Database) -> None:
+    before = db.statements_count
+
+    assert claims.peek(db, request(ANNA), NOW) is not None
+
+    assert db.statements_count - before == 10
 
 
 def test_five_hundred_new_runs_take_few_statements(db: Database) -> None:

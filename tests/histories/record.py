@@ -15,6 +15,7 @@ from perdure.core.failure import Failure
 from perdure.core.ids import WorkflowId
 from perdure.core.message import StartOptions, UpdateRequested
 from perdure.core.payload import Payload, to_payload, to_payloads
+from perdure.core.rank import Rank
 from perdure.engine.doors import Edit, edit, skip
 from perdure.engine.moving import move
 from perdure.engine.recorded import RecordedHistory, recorded_history
@@ -129,6 +130,7 @@ SCRIPTS: dict[str, tuple[str, tuple[Any, ...], Script]] = {
     **{name: (name, (), _nothing) for name in WORKFLOWS},
     "sequence": ("sequence", (PRICES,), _nothing),
     "leaf": ("leaf", (1, 100), _nothing),
+    "leaf_in_line": ("leaf_in_line", (1,), _nothing),
     "leaf_that_fails": ("leaf", (-1, 100), _nothing),
     "channels": ("channels", (), _signals),
     "cancelled_run": ("cancelled_run", (), _cancel),
@@ -149,7 +151,10 @@ BEGAN_AGAIN = ("began_again", "began_again_by_chance")
 """Recorded is the run that goes on after a reset."""
 
 
-OPTIONS = {"timed_out": StartOptions(run_ms=60_000)}
+OPTIONS = {
+    "timed_out": StartOptions(run_ms=60_000),
+    "in_line": StartOptions(rank=Rank(priority=2, key="shop")),
+}
 """What some are started with."""
 
 

@@ -30,6 +30,21 @@ async def progress_and_saga() -> list[Any]:
 
 
 @recorded
+async def leaf_in_line(number: int) -> Any:
+    """A child of `in_line`."""
+    return await echo(number)
+
+
+@recorded
+async def in_line() -> list[Any]:
+    """Started with a priority; activities and children inherit it, or have their own."""
+    urgent = echo.options(priority=1, fairness_key="tenant", fairness_weight=2.5)
+    found: list[Any] = [await echo("plain"), await urgent("urgent")]
+    child = await workflow.start_child(leaf_in_line, 3, priority=5)
+    return [*found, await child, await leaf_in_line(4)]
+
+
+@recorded
 async def noted() -> list[Any]:
     """Memo and search attributes, changed between steps; what the code sees of them is the same in every replay."""
     key, tags = SearchKey.keyword("State"), SearchKey.keyword_list("Tags")

@@ -16,6 +16,7 @@ from perdure.core.attributes import Attribute, AttributeKind
 from perdure.core.filter.build import runs_where
 from perdure.core.filter.tree import EVERYTHING, Filter
 from perdure.core.ids import RunId, WorkerId, WorkflowId
+from perdure.core.rank import Rank
 from perdure.core.store import (
     Beat,
     ChildRun,
@@ -58,6 +59,15 @@ def run_id(number: int) -> RunId:
 
 deliveries = st.builds(
     Delivery, run_numbers.map(run_id), message_ids, blobs, moments, unparks=st.booleans(), follows=st.booleans()
+)
+ranks = st.one_of(
+    st.none(),
+    st.builds(
+        Rank,
+        st.sampled_from([None, 1, 3, 5]),
+        st.sampled_from([None, "a", "ü", "\U0001f600"]),
+        st.sampled_from([None, 0.3, 7.0]),
+    ),
 )
 retries = st.builds(Retry, st.integers(2, 4), moments, later, blobs, st.one_of(st.none(), blobs))
 
@@ -137,7 +147,8 @@ class Stores(RuleBasedStateMachine):
         )
         if kept:
             new = replace(new, workflow_id=found[0].workflow_id, first_run_id=found[0].first_run_id)
-        call = NewAttempt(self.calls_count + 5, data.draw(st.sampled_from(ACTIVITIES)), "main", data.draw(moments))
+        name, rank = data.draw(st.sampled_from(ACTIVITIES)), data.draw(ranks)
+        call = NewAttempt(self.calls_count + 5, name, "main", data.draw(moments), rank=rank)
         attempts = (CopiedAttempt(count, call, data.draw(moments)),) if count else ()
         new = replace(new, copies=Copies(run_id(number), count, attempts, succeeds))
         self.both(lambda store: store.create([new]))
@@ -169,6 +180,7 @@ class Stores(RuleBasedStateMachine):
                 due_at_ms=data.draw(moments),
                 expires_at_ms=data.draw(later),
                 kept=data.draw(st.booleans()),
+                rank=data.draw(ranks),
             )
             for call_id in range(1, data.draw(st.integers(0, 2)) + 1)
         ]
@@ -277,6 +289,7 @@ class Stores(RuleBasedStateMachine):
             suspects_max=st.integers(0, 2),
             number=st.integers(2, 3),
             since=st.integers(1, 2),
+            full=st.sets(st.sampled_from(ACTIVITIES)).map(frozenset),
         ),
         now_ms=moments,
         late=st.sampled_from([0, 0, 0, 1, 2]),
@@ -286,7 +299,8 @@ class Stores(RuleBasedStateMachine):
         """The clock may go back; some tries are late, some missed answers."""
         self.tries_count += 1
         number = max(1, self.tries_count - late)
-        tried = replace(request, number=number, since=max(1, number - missed))
+        full = request.full - request.activities
+        tried = replace(request, number=number, since=max(1, number - missed), full=full)
         self.both(lambda store: store.claim(tried, now_ms))
 
     @rule(worker=workers, died=st.booleans())

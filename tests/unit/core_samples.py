@@ -68,6 +68,7 @@ from perdure.core.message import (
 )
 from perdure.core.payload import Payload
 from perdure.core.policy import ActivityOptions, RetryPolicy, TimeoutKind
+from perdure.core.rank import Rank
 from perdure.core.turn import Turn
 
 RUN_ID = RunId("0199f0a0-0000-7000-8000-000000000001")
@@ -176,6 +177,7 @@ MESSAGES: dict[str, Message] = {
     "child_completed": ChildClosed(call_id=5, outcome=Completed(result=PLAIN)),
     "resumed": Resumed(request_id="req-3"),
     "started_options": STARTED_AGAIN,
+    "started_rank": replace(STARTED_AGAIN, options=StartOptions(rank=Rank(priority=1))),
     "signaled_headers": Signaled(name="approve", payload=PLAIN, request_id="req-4", headers={"tenant": PLAIN}),
     "update_requested": UpdateRequested(
         name="add", args=(PLAIN, ENCODED), update_id="upd-1", headers={"tenant": PLAIN}
@@ -229,6 +231,9 @@ COMMANDS: dict[str, Command] = {
     "terminate_run": TerminateRun(reason="by an operator"),
     "run_activity_headers": RunActivity(
         call_id=1, name="charge", args=(), options=ActivityOptions(), headers={"tenant": PLAIN}
+    ),
+    "run_activity_rank": RunActivity(
+        call_id=1, name="charge", args=(), options=ActivityOptions(rank=Rank(priority=2, key="tenant", weight=0.5))
     ),
     "start_child_options": StartChild(
         call_id=3,

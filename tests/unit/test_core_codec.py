@@ -188,6 +188,7 @@ def test_the_ids_of_messages_are_deterministic() -> None:
         "child_completed": "c5",
         "resumed": "rreq-3",
         "started_options": "start",
+        "started_rank": "start",
         "started_children": "start",
         "signaled_headers": "s/req-4",
         "update_requested": "uupd-1",

@@ -18,7 +18,7 @@ NOW_MS = 1_005_000
 FAILURE = Failure("ValueError", "no")
 
 
-def options(*, retry: RetryPolicy | None = None, **limits: int) -> ActivityOptions:
+def options(*, retry: RetryPolicy | None = None, **limits: Any) -> ActivityOptions:
     """Options of a call."""
     return ActivityOptions(retry=retry or RetryPolicy(), **limits)
 

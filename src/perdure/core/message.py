@@ -12,6 +12,7 @@ from perdure.core.failure import Failure
 from perdure.core.ids import RunId, WorkflowId
 from perdure.core.payload import Payload
 from perdure.core.policy import RetryPolicy, TimeoutKind
+from perdure.core.rank import Rank
 
 Headers: TypeAlias = dict[str, Payload]
 """What travels beside the arguments, such as the caller's context; None in a field stands for none."""
@@ -105,6 +106,8 @@ class StartOptions(msgspec.Struct, frozen=True, array_like=True, gc=False):
     memo: dict[str, Payload] | None = None
     attributes: tuple[Attribute, ...] = ()
     headers: Headers | None = None
+    rank: Rank | None = None
+    """Of its activities and children, unless they say otherwise."""
 
 
 class Started(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):

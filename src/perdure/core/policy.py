@@ -4,6 +4,8 @@ from enum import StrEnum
 
 import msgspec
 
+from perdure.core.rank import Rank
+
 
 class RetryPolicy(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """How often and how soon an activity is tried again. Defaults: Temporal's, specs/temporal.md 1.1."""
@@ -36,6 +38,8 @@ class ActivityOptions(msgspec.Struct, frozen=True, array_like=True, gc=False):
     schedule_to_close_ms: int | None = None
     schedule_to_start_ms: int | None = None
     heartbeat_ms: int | None = None
+    rank: Rank | None = None
+    """None: that of the run."""
 
 
 def delay_ms(policy: RetryPolicy, attempt: int) -> int:

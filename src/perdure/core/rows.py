@@ -7,6 +7,7 @@ import msgspec
 
 from perdure.core.attributes import Attribute
 from perdure.core.ids import RunId, WorkerId, WorkflowId
+from perdure.core.rank import Rank
 
 
 class RunStatus(StrEnum):
@@ -52,6 +53,8 @@ class NewAttempt(msgspec.Struct, frozen=True, gc=False):
     """A claim hands it out as expired from this moment on; None if it may wait for ever."""
     kept: bool = False
     """Held by the committing worker from the start."""
+    rank: Rank | None = None
+    """None: it is a plain one."""
 
 
 class CopiedAttempt(msgspec.Struct, frozen=True, gc=False):
@@ -288,6 +291,8 @@ class ClaimRequest(msgspec.Struct, frozen=True, gc=False):
     """Counts this worker's tries to claim."""
     since: int = 1
     """The first of its latest tries whose answer it may have missed; `number` if there is none."""
+    full: frozenset[str] = frozenset()
+    """Activities for which there is no room now: none is handed out, but see `Claimed.best_left`."""
 
 
 SUSPECT_DEATHS = 2
@@ -305,6 +310,11 @@ class Claimed(msgspec.Struct, frozen=True, gc=False):
     """The earliest later moment at which something that fits the request becomes due by time alone.
 
     None if nothing does.
+    """
+    best_left: int | None = None
+    """The best priority of the attempts that are due and for which the request had no room.
+
+    None where there are none, and where none of its queues' attempts has a rank.
     """
 
 
@@ -344,6 +354,8 @@ class WaitingAttempt(msgspec.Struct, frozen=True, gc=False):
     worker: WorkerId | None
     failure: bytes | None
     heartbeat: bytes | None
+    line: str | None = None
+    """Its priority and its fairness key, see `Rank.line`; None: it is a plain one."""
 
 
 class Waiting(msgspec.Struct, frozen=True, gc=False):

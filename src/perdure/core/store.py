@@ -165,8 +165,8 @@ class Store(Protocol):
         those that the claimer itself holds, whatever the request says, to which a message came since its last claim.
         Messages already handed out
         are handed out again until a commit consumes them. Parked runs are left alone.
-        Attempts: free and due, or expired, of the request's queues and activities, oldest due first. What a dead
-        worker held comes back
+        Attempts: free and due, or expired, of the request's queues and activities, in the order of `core.dispatch`:
+        oldest due first, where none of these has a rank. What a dead worker held comes back
         with `attempt` and `deaths_count` one higher, due at once.
         Lost answers: what the tries from number `since` on took is handed out again, above the maxima. A try that
         arrives

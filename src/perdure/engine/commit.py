@@ -64,6 +64,7 @@ from perdure.core.message import (
 )
 from perdure.core.note import RunNote
 from perdure.core.policy import queue_deadline_ms
+from perdure.core.rank import Rank, effective, inherited
 from perdure.core.store import ChildRun, Commit, Delivery, NewAttempt, NewRun, RunStatus
 from perdure.core.turn import Turn
 from perdure.engine.live import LiveRun
@@ -202,13 +203,16 @@ class CommitBuilder:
         self.deliveries.append(Delivery(self._live.run_id, message.id, codec.messages.encode(message), visible_at_ms))
 
     def _add_attempt(self, command: RunActivity) -> None:
-        self.attempts.append(new_attempt(command, self._live.open.queue, self._turn.at_ms, kept=self._keeps(command)))
+        kept = self._keeps(command)
+        self.attempts.append(
+            new_attempt(command, self._live.open.queue, self._turn.at_ms, kept=kept, rank=rank_of(self._live))
+        )
 
     def _add_child(self, command: StartChild) -> None:
         live, at_ms = self._live, self._turn.at_ms
         queue = command.queue or self._live.open.queue
         parent = Parent(live.run_id, live.workflow_id, command.call_id)
-        options, starts_at_ms = command.options, None
+        options, starts_at_ms = _inheriting(command.options, rank_of(live)), None
         if options is not None and options.chain is None:
             if options.cron is not None:
                 starts_at_ms = next_after(options.cron, at_ms)
@@ -300,13 +304,31 @@ def note_of(options: StartOptions | None) -> bytes | None:
     return None if options is None or options.memo is None else codec.notes.encode(RunNote(options.memo))
 
 
-def new_attempt(command: RunActivity, own_queue: str, at_ms: int, *, kept: bool) -> NewAttempt:
-    """The first attempt of a call asked for at `at_ms`."""
+def rank_of(live: LiveRun) -> Rank | None:
+    """What the run's calls inherit."""
+    started = live.open.started
+    return None if started is None or started.options is None else started.options.rank
+
+
+def _inheriting(options: StartOptions | None, base: Rank | None) -> StartOptions | None:
+    """A child's options with what it inherits."""
+    if base is None:
+        return options
+    options = options or StartOptions()
+    return replace(options, rank=inherited(options.rank, base))
+
+
+def new_attempt(
+    command: RunActivity, own_queue: str, at_ms: int, *, kept: bool, rank: Rank | None = None
+) -> NewAttempt:
+    """The first attempt of a call asked for at `at_ms` by a run of this rank."""
     options = command.options
     expires_at_ms: int | None = None
     if options.schedule_to_close_ms is not None or options.schedule_to_start_ms is not None:
         expires_at_ms = queue_deadline_ms(options, scheduled_at_ms=at_ms, queued_at_ms=at_ms)
-    return NewAttempt(command.call_id, command.name, command.queue or own_queue, at_ms, expires_at_ms, kept)
+    if rank is not None or options.rank is not None:
+        rank = effective(options.rank, rank)
+    return NewAttempt(command.call_id, command.name, command.queue or own_queue, at_ms, expires_at_ms, kept, rank)
 
 
 def to_commit(
@@ -337,7 +359,8 @@ def to_commit(
         and (turn.number > 1 or (options is None and live.route is None))
     ):
         # The hot path, one activity after the other, spares the builder.
-        attempt = new_attempt(outputs[0], live.open.queue, at_ms, kept=keeps(outputs[0]))
+        rank = None if options is None else options.rank
+        attempt = new_attempt(outputs[0], live.open.queue, at_ms, kept=keeps(outputs[0]), rank=rank)
         keep = busy or attempt.kept
         return Commit(
             live.run_id, turn.number, data, at_ms, create, tuple(consumed), (), (), (attempt,), finished, (), None, keep

@@ -228,7 +228,9 @@ def _new_run(source: _Source, fork: Forked, now_ms: int) -> NewRun:
 def _attempts(source: _Source, now_ms: int) -> Iterator[CopiedAttempt]:
     for call in source.kept.calls.values():
         if isinstance(call, RunActivity):
-            attempt = new_attempt(call, source.record.queue, now_ms, kept=False)
+            options = source.started.options
+            rank = None if options is None else options.rank
+            attempt = new_attempt(call, source.record.queue, now_ms, kept=False, rank=rank)
             yield CopiedAttempt(source.asked_in[call.call_id].number, attempt, now_ms)
 
 

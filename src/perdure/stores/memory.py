@@ -284,6 +284,8 @@ class MemoryStore:
         attempt = MemoryAttempt(
             run, new.call_id, turn_number, new.name, new.queue, new.due_at_ms, new.expires_at_ms, worker=None
         )
+        if new.rank is not None:
+            attempt.line, attempt.weight_milli = new.rank.line, new.rank.weight_milli
         run.attempts[new.call_id] = attempt
         self._holdings.hold_attempt(attempt, worker)
 
@@ -313,9 +315,10 @@ class MemoryStore:
         if request.since < request.number:
             self._repeats[request.worker] = request.number
         runs = [self._claim_run(request, run, now_ms) for run in self._holdings.runs_due(request, now_ms)]
-        due = [*self._holdings.missed_attempts(request), *self._holdings.attempts_due(request, now_ms)]
-        attempts = [self._claim_attempt(request, one, now_ms) for one in due]
-        return Claimed(tuple(runs), tuple(attempts), self._holdings.next_due_at_ms(request, now_ms))
+        missed = self._holdings.missed_attempts(request)
+        chosen, best_left = self._holdings.choose_attempts(request, now_ms)
+        attempts = [self._claim_attempt(request, one, now_ms) for one in (*missed, *chosen)]
+        return Claimed(tuple(runs), tuple(attempts), self._holdings.next_due_at_ms(request, now_ms), best_left)
 
     def _claim_run(self, request: ClaimRequest, run: MemoryRun, now_ms: int) -> ClaimedRun:
         messages = [message for message in run.sorted_inbox() if message.delivery.visible_at_ms <= now_ms]

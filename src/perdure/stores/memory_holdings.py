@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from perdure.core.ids import WorkerId
 from perdure.core.store import SUSPECT_DEATHS, ClaimRequest
 from perdure.stores.agenda import Agenda
+from perdure.stores.memory_queues import RankedQueues
 from perdure.stores.memory_run import MemoryAttempt, MemoryRun
 
 
@@ -20,6 +21,7 @@ class Holdings:
         self.held_attempts: dict[WorkerId, dict[tuple[int, int], MemoryAttempt]] = {}
         self._due_runs: Agenda[tuple[str, str] | WorkerId, tuple[int]] = Agenda()
         self._due_attempts: Agenda[tuple[str, str, bool], tuple[int, int]] = Agenda()
+        self._queues = RankedQueues()
 
     def hold_run(self, run: MemoryRun, worker: WorkerId | None) -> None:
         """Give the run to `worker`, or to nobody, and see anew when it is due."""
@@ -45,8 +47,11 @@ class Holdings:
         if attempt.worker is not None:
             self.held_attempts[attempt.worker].pop(attempt.key)
         attempt.worker = worker
-        place = (attempt.queue, attempt.name, attempt.deaths_count >= SUSPECT_DEATHS)
-        self._due_attempts.put(attempt.key, place, attempt.ready_at_ms if worker is None else None)
+        if attempt.line is None:
+            place = (attempt.queue, attempt.name, attempt.deaths_count >= SUSPECT_DEATHS)
+            self._due_attempts.put(attempt.key, place, attempt.ready_at_ms if worker is None else None)
+        else:
+            self._queues.put(attempt)
         if worker is not None:
             self.held_attempts.setdefault(worker, {})[attempt.key] = attempt
         else:
@@ -59,6 +64,7 @@ class Holdings:
             if attempt.worker is not None:
                 self.held_attempts[attempt.worker].pop(attempt.key)
             self._due_attempts.put(attempt.key, (attempt.queue, attempt.name, False), None)
+            self._queues.drop(attempt)
 
     def runs_due(self, request: ClaimRequest, now_ms: int) -> list[MemoryRun]:
         """What a claim hands out, oldest due first."""
@@ -94,15 +100,30 @@ class Holdings:
                 self.drop_attempt(attempt.run, attempt.call_id)
         return [attempt for attempt in missed if not attempt.cancelled]
 
-    def attempts_due(self, request: ClaimRequest, now_ms: int) -> list[MemoryAttempt]:
-        """What a claim hands out of new attempts, oldest first."""
+    def choose_attempts(self, request: ClaimRequest, now_ms: int) -> tuple[list[MemoryAttempt], int | None]:
+        """What a claim hands out of new attempts, and the best priority of those that are left."""
+        if not self._queues:
+            return self._attempts_due(request, now_ms), None
+        plain = [
+            self._attempt(key)
+            for kind in itertools.product(set(request.queues), request.activities | request.full, (False, True))
+            for _, key in self._due_attempts.due(kind, now_ms)
+        ]
+        choice = self._queues.choose(request, plain, now_ms)
+        return [self._attempt(key) for key in choice.keys], choice.best_left
+
+    def _attempt(self, key: tuple[int, int]) -> MemoryAttempt:
+        return self._runs[key[0]].attempts[key[1]]
+
+    def _attempts_due(self, request: ClaimRequest, now_ms: int) -> list[MemoryAttempt]:
+        """The oldest, where none has a rank."""
         kinds = set(itertools.product(request.queues, request.activities))
         suspects_max = min(request.suspects_max, request.attempts_max)
         fresh = [self._due_attempts.due((*kind, False), now_ms, request.attempts_max) for kind in kinds]
         suspect = [self._due_attempts.due((*kind, True), now_ms, suspects_max) for kind in kinds]
         suspects = sorted(itertools.chain.from_iterable(suspect))[:suspects_max]
         keys = sorted([*itertools.chain.from_iterable(fresh), *suspects])[: request.attempts_max]
-        return [self._runs[index].attempts[call_id] for _, (index, call_id) in keys]
+        return [self._attempt(key) for _, key in keys]
 
     def next_due_at_ms(self, request: ClaimRequest, now_ms: int) -> int | None:
         """See `Claimed.next_due_at_ms`."""
@@ -115,4 +136,5 @@ class Holdings:
         )
         places = itertools.product(request.queues, request.activities, kinds)
         moments += [self._due_attempts.next_at_ms(place, now_ms) for place in places]
+        moments += self._queues.next_ms(request, now_ms) if self._queues else []
         return min((moment for moment in moments if moment is not None), default=None)

@@ -5,8 +5,18 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from perdure.core.attributes import Attribute
+from perdure.core.dispatch import Candidate
 from perdure.core.ids import RunId, WorkerId
-from perdure.core.store import ClaimedAttempt, Delivery, NewRun, OpenRuns, RunRecord, RunStatus, WaitingAttempt
+from perdure.core.store import (
+    SUSPECT_DEATHS,
+    ClaimedAttempt,
+    Delivery,
+    NewRun,
+    OpenRuns,
+    RunRecord,
+    RunStatus,
+    WaitingAttempt,
+)
 
 
 class MemoryMessage(msgspec.Struct):
@@ -35,6 +45,8 @@ class MemoryAttempt(msgspec.Struct):
     failure: bytes | None = None
     heartbeat: bytes | None = None
     scheduled_at_ms: int | None = None
+    line: str | None = None
+    weight_milli: int = 1_000
 
     @property
     def key(self) -> tuple[int, int]:
@@ -60,7 +72,14 @@ class MemoryAttempt(msgspec.Struct):
             worker=self.worker,
             failure=self.failure,
             heartbeat=self.heartbeat,
+            line=self.line,
         )
+
+    def candidate(self, now_ms: int) -> Candidate:
+        """What the choice among attempts sees of it."""
+        expired = self.expires_at_ms is not None and self.expires_at_ms <= now_ms
+        suspect = self.deaths_count >= SUSPECT_DEATHS
+        return Candidate(self.ready_at_ms, self.key, self.weight_milli, suspect, expired)
 
     def claimed(self, now_ms: int) -> ClaimedAttempt:
         """What its new holder is told."""

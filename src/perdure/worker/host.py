@@ -88,6 +88,10 @@ class RunHost:
         """Start no activity here any more."""
         self._stepper.draining = True
 
+    def give_way(self, best_left: int | None) -> None:
+        """Attempts of this priority wait in the store for room: see `Claimed.best_left`."""
+        self._stepper.best_left = best_left
+
     # Writing
 
     async def _write_commits(self, entries: Sequence[Entry]) -> frozenset[RunId]:

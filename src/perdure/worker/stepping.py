@@ -1,15 +1,17 @@
 """Steps live runs under the watchdog's eye and makes the commits of their turns, reserving room for what it keeps."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from perdure.core.command import RecordLocalActivity, RunActivity
 from perdure.core.errors import TurnTooLarge
 from perdure.core.limits import TURN_BYTES_MAX
 from perdure.core.message import ActivityClosed, Message
 from perdure.core.program import OpenTurn
+from perdure.core.rank import inherited, priority_of
 from perdure.core.store import Commit, NewRun
 from perdure.core.turn import Turn
-from perdure.engine.commit import to_commit
+from perdure.engine.commit import rank_of, to_commit
 from perdure.engine.live import LiveRun
 from perdure.worker.activities import ActivityRunner
 from perdure.worker.held import HeldRun
@@ -38,6 +40,8 @@ class Stepper:
         """No activity is started here any more."""
         self.reserved_count = 0
         """Attempts kept by commits that are under way: their room is taken."""
+        self.best_left: int | None = None
+        """The best priority of what waits in the store for room: see `Claimed.best_left`."""
 
     def begin(self, live: LiveRun, inputs: Sequence[Message], now_ms: int) -> Turn | OpenTurn:
         """Take the next turn. Raises `ParkedError`."""
@@ -74,7 +78,7 @@ class Stepper:
                 turn,
                 consumed=[message.id for message in messages] if messages and create is None else (),
                 finished=tuple([answer.call_id for answer in answers]),
-                keeps=self._keep,
+                keeps=self._keep if self.best_left is None else partial(self._keep_before, held.live),
                 busy=bool(held.jobs or held.messages or held.answers or held.live.open.paused),
                 create=create,
                 bytes_max=self._turn_bytes_max,
@@ -83,6 +87,11 @@ class Stepper:
             # It is no turn: whoever parks the run names the turns that the store has.
             held.live.turns_count = turn.number - 1
             raise
+
+    def _keep_before(self, live: LiveRun, call: RunActivity) -> bool:
+        """As `_keep`, where attempts wait in the store: only what goes before all of them stays here."""
+        priority = priority_of(inherited(call.options.rank, rank_of(live)))
+        return self.best_left is not None and priority < self.best_left and self._keep(call)
 
     def _keep(self, call: RunActivity) -> bool:
         """Whether this worker runs a new activity itself; if so, its room is reserved."""

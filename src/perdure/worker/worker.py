@@ -284,6 +284,7 @@ class Worker:
                 # What the identity before claimed was given back.
                 continue
             self._next_due_at_ms = later.soon(claimed.next_due_at_ms)
+            self.host.give_way(claimed.best_left)
             runs_full = len(claimed.runs) >= request.runs_max
             attempts_full = len(claimed.attempts) >= request.attempts_max
             self._claim_was_full = runs_full or attempts_full
@@ -333,16 +334,19 @@ class Worker:
         attempts_max = self._attempts_room()
         # One that was dropped is never reported as ended.
         self._suspects_running = {key for key in self._suspects_running if self._runner.holds(key)}
+        runnable = self._registry.runnable
+        activities = self._runner.names_with_room(runnable.values())
         return ClaimRequest(
             worker=self.host.worker,
             queues=self._options.queues,
             routes=self._registry.routes,
-            activities=self._runner.names_with_room(self._registry.runnable.values()),
+            activities=activities,
             runs_max=runs_max,
             attempts_max=attempts_max,
             suspects_max=0 if self._suspects_running else 1,
             number=self._claims_count,
             since=since,
+            full=frozenset(runnable) - activities if len(activities) < len(runnable) else frozenset(),
         )
 
     # Attempts

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeAlias, TypedDict, cast
+from typing import Any, TypeAlias, cast
 
 import msgspec
 
@@ -13,6 +13,7 @@ from perdure.core.errors import InvalidOption
 from perdure.core.ids import checked_id
 from perdure.core.moment import length_ms
 from perdure.core.policy import ActivityOptions
+from perdure.programs.code.ranks import RANK_KEYWORDS, RankKeywords, rank_of
 
 Duration: TypeAlias = str | int | float | timedelta
 """A length of time: `"30s"`, `"1h30m"`, `"250ms"`, a `timedelta`, or a number of seconds."""
@@ -83,7 +84,7 @@ class RetryPolicy:
         )
 
 
-class ActivityKeywords(TypedDict, total=False):
+class ActivityKeywords(RankKeywords, total=False):
     """The options of an activity, as keyword arguments; None lifts a limit."""
 
     retries: int
@@ -117,11 +118,13 @@ def activity_options(base: ActivityOptions, keywords: ActivityKeywords) -> Activ
             changes[_LIMITS[name]] = None if value is None else duration_ms(name, value)
         elif name == "queue":
             checked_queue(value)
-        elif name not in ("retries", "retry"):
+        elif name not in ("retries", "retry") and name not in RANK_KEYWORDS:
             known = ", ".join(ActivityKeywords.__annotations__)
             raise InvalidOption(name=name, value=repr(value), fact="is unknown", remedy=f"known are {known}")
     if "retries" in keywords or "retry" in keywords:
         changes["retry"] = _retry(base.retry, keywords)
+    if not RANK_KEYWORDS.isdisjoint(keywords):
+        changes["rank"] = rank_of(keywords, base.rank)
     return msgspec.structs.replace(base, **changes) if changes else base
 
 

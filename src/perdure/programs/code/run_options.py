@@ -1,18 +1,19 @@
 """Options of a whole run, wherever it is started: by a client or as a child. Everything is checked here, once."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, TypedDict
+from typing import Any
 
 from perdure.core.attributes import Attribute
 from perdure.core.message import StartOptions
 from perdure.core.payload import DataConverter
 from perdure.programs.code.noting import checked_memo
 from perdure.programs.code.options import Duration, RetryPolicy, duration_ms
+from perdure.programs.code.ranks import RankKeywords, rank_of
 from perdure.programs.code.search import check_count, checked_attributes
 from perdure.programs.schedule.cron import checked as checked_cron
 
 
-class OnceKeywords(TypedDict, total=False):
+class OnceKeywords(RankKeywords, total=False):
     """Options of a run that no cron line repeats, as keyword arguments."""
 
     retry: RetryPolicy
@@ -34,12 +35,15 @@ class RunKeywords(OnceKeywords, total=False):
     """Run it again and again, by UTC; a moment that comes while it runs is left out."""
 
 
+RUN_KEYWORDS = frozenset(RunKeywords.__annotations__)
+
+
 def run_options(converter: DataConverter, now_ms: int, keywords: RunKeywords) -> StartOptions | None:
     """The checked options of a run; None if there are none.
 
     Raises `InvalidOption`, `InvalidSchedule`, `InvalidAttribute`, `UnserializableValue`.
     """
-    if not keywords.keys() & RunKeywords.__annotations__.keys():
+    if keywords.keys().isdisjoint(RUN_KEYWORDS):
         return None
     retry, cron, memo = keywords.get("retry"), keywords.get("cron"), keywords.get("memo")
     execution, run = keywords.get("execution_timeout"), keywords.get("run_timeout")
@@ -53,4 +57,5 @@ def run_options(converter: DataConverter, now_ms: int, keywords: RunKeywords) ->
         cron=None if cron is None else checked_cron(cron, now_ms),
         memo=None if memo is None else checked_memo(converter, memo, {}),
         attributes=attributes,
+        rank=rank_of(keywords),
     )

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Any
 
+from perdure.core.dispatch import Choice
 from perdure.core.ids import WorkerId
 from perdure.core.store import (
     AttemptKey,
@@ -19,7 +20,9 @@ from perdure.core.store import (
 )
 from perdure.stores.sqlite.database import Database
 from perdure.stores.sqlite.messages import deliver
+from perdure.stores.sqlite.queues import Ranked, write_books
 from perdure.stores.sqlite.reads import records, turns
+from perdure.stores.sqlite.statements import TEXTS
 
 _NOTHING = Claimed((), (), None)
 
@@ -133,29 +136,42 @@ def peek(db: Database, request: ClaimRequest, now_ms: int) -> Claimed | None:
     """The answer to a claim that finds nothing; None if there is something to be taken or given back."""
     if db.values("expired_leases", now_ms, request.worker):
         return None
-    lease_id = db.value("find_lease", request.worker)
+    lease_id, ranked = _claimer(db, request, now_ms)
     if lease_id is None:
         return _NOTHING
     if request.since < request.number:
         # It must be noted, whether it finds something or not.
         return None
-    if _runs_due(db, request, lease_id, now_ms) or _attempts_due(db, request, now_ms):
+    if _runs_due(db, request, lease_id, now_ms):
         return None
-    return Claimed((), (), _next_due_at_ms(db, request, lease_id, now_ms))
+    choice = _attempts_due(db, request, now_ms) if ranked is None else ranked.choose()
+    if choice.keys:
+        return None
+    return Claimed((), (), _next_due_at_ms(db, request, lease_id, now_ms, ranked), choice.best_left)
 
 
 def claim(db: Database, request: ClaimRequest, now_ms: int) -> Claimed:
     """See `Store.claim`."""
     for expired in db.values("expired_leases", now_ms, request.worker):
         _give_back(db, expired, died=True, now_ms=now_ms)
-    lease_id = db.value("find_lease", request.worker)
+    lease_id, ranked = _claimer(db, request, now_ms)
     if lease_id is None or request.number < db.value("repeated_claim", lease_id):
         return _NOTHING
     missed = _missed_attempts(db, request, lease_id) if request.since < request.number else []
     by = lease_id, request.number
     runs = _claim_runs(db, _runs_due(db, request, lease_id, now_ms), by, now_ms)
-    attempts = _claim_attempts(db, [*missed, *_attempts_due(db, request, now_ms)], by, now_ms)
-    return Claimed(runs, attempts, _next_due_at_ms(db, request, lease_id, now_ms))
+    choice = _attempts_due(db, request, now_ms) if ranked is None else ranked.choose()
+    write_books(db, choice)
+    attempts = _claim_attempts(db, [*missed, *choice.keys], by, now_ms)
+    return Claimed(runs, attempts, _next_due_at_ms(db, request, lease_id, now_ms, ranked), choice.best_left)
+
+
+def _claimer(db: Database, request: ClaimRequest, now_ms: int) -> tuple[int | None, Ranked | None]:
+    """The claimer's lease, and who chooses among attempts where some have a rank."""
+    row = db.execute(TEXTS["find_claimer"], (request.worker,)).fetchone()
+    if row is None:
+        return None, None
+    return row[0], Ranked(db, request, now_ms) if row[1] else None
 
 
 def _missed_attempts(db: Database, request: ClaimRequest, lease_id: int) -> list[tuple[int, int]]:
@@ -192,9 +208,10 @@ def _claim_runs(db: Database, keys: Sequence[int], by: tuple[int, int], now_ms: 
     return tuple(ClaimedRun(found[key], tuple(messages[key])) for key in keys)
 
 
-def _attempts_due(db: Database, request: ClaimRequest, now_ms: int) -> list[tuple[int, int]]:
+def _attempts_due(db: Database, request: ClaimRequest, now_ms: int) -> Choice:
+    """The oldest attempts, where none has a rank."""
     if request.attempts_max <= 0:
-        return []
+        return Choice([])
     kinds = list(_attempt_kinds(request))
     flat = [value for kind in kinds for value in (*kind, now_ms, request.attempts_max)]
     due: list[list[int]] = db.values_of("fresh_attempts", flat)
@@ -202,7 +219,7 @@ def _attempts_due(db: Database, request: ClaimRequest, now_ms: int) -> list[tupl
     if suspects_max > 0:
         flat = [value for kind in kinds for value in (*kind, now_ms, suspects_max)]
         due += sorted(db.values_of("suspect_attempts", flat))[:suspects_max]
-    return [(key, call_id) for _, key, call_id in sorted(due)[: request.attempts_max]]
+    return Choice([(key, call_id) for _, key, call_id in sorted(due)[: request.attempts_max]])
 
 
 def _claim_attempts(
@@ -250,8 +267,10 @@ def _claimed_attempt(row: Sequence[Any], found: dict[tuple[int, int], bytes], no
     )
 
 
-def _next_due_at_ms(db: Database, request: ClaimRequest, lease_id: int, now_ms: int) -> int | None:
-    moments: list[int] = []
+def _next_due_at_ms(
+    db: Database, request: ClaimRequest, lease_id: int, now_ms: int, ranked: Ranked | None
+) -> int | None:
+    moments: list[int] = [] if ranked is None else ranked.next_ms()
     held: int | None = db.value("next_held_run_ms", lease_id, now_ms)
     if held is not None:
         moments.append(held)

@@ -2,6 +2,12 @@
 -- The lease of a worker.
 select id from leases where worker = ?;
 
+-- name: find_claimer
+-- The lease of a worker, and whether any attempt has a rank.
+select id, exists (select 1 from attempts where lease_id is null and line is not null)
+        or exists (select 1 from attempts where lease_id is not null and line is not null)
+  from leases where worker = ?;
+
 -- name: register
 -- A lease, new or with another end.
 insert into leases (worker, until_ms) values (:worker, :until_ms)
@@ -105,27 +111,27 @@ select json_group_array(json_array(run_key, message)) from (
 -- Free attempts of one queue and activity, oldest first; once for each pair of these.
 select json_group_array(json_array(ready_at_ms, run_key, call_id)) from (
 {select * from (select ready_at_ms, run_key, call_id from attempts
-   where queue = ? and name = ? and lease_id is null and deaths_count < 2 and ready_at_ms <= ?
+   where queue = ? and name = ? and lease_id is null and deaths_count < 2 and line is null and ready_at_ms <= ?
    order by ready_at_ms, run_key, call_id limit ?) union all});
 
 -- name: suspect_attempts
 -- The same of attempts that saw two workers die.
 select json_group_array(json_array(ready_at_ms, run_key, call_id)) from (
 {select * from (select ready_at_ms, run_key, call_id from attempts
-   where queue = ? and name = ? and lease_id is null and deaths_count >= 2 and ready_at_ms <= ?
+   where queue = ? and name = ? and lease_id is null and deaths_count >= 2 and line is null and ready_at_ms <= ?
    order by ready_at_ms, run_key, call_id limit ?) union all});
 
 -- name: next_attempt_ms
 -- When the next attempt of a queue and an activity can be taken.
 select min(at_ms) from (
 {select (select min(ready_at_ms) from attempts
-   where queue = ? and name = ? and lease_id is null and deaths_count < 2 and ready_at_ms > ?) as at_ms union all});
+   where queue = ? and name = ? and lease_id is null and deaths_count < 2 and line is null and ready_at_ms > ?) as at_ms union all});
 
 -- name: next_suspect_ms
 -- The same of attempts that saw two workers die.
 select min(at_ms) from (
 {select (select min(ready_at_ms) from attempts
-   where queue = ? and name = ? and lease_id is null and deaths_count >= 2 and ready_at_ms > ?) as at_ms union all});
+   where queue = ? and name = ? and lease_id is null and deaths_count >= 2 and line is null and ready_at_ms > ?) as at_ms union all});
 
 -- name: missed_attempts
 -- Attempts handed out by claims whose answer may have been missed.

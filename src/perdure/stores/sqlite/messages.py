@@ -7,6 +7,7 @@ from perdure.core.ids import RunId
 from perdure.core.store import Copies, Created, Delivery, NewRun, RunStatus
 from perdure.stores.sqlite import attributes
 from perdure.stores.sqlite.database import Database
+from perdure.stores.sqlite.queues import rank_columns
 from perdure.stores.sqlite.statements import TEXTS
 
 
@@ -58,7 +59,7 @@ def _copy(db: Database, new: NewRun, copies: Copies, key: int) -> None:
         one = each.attempt
         ready_at_ms = one.due_at_ms if one.expires_at_ms is None else min(one.due_at_ms, one.expires_at_ms)
         flat += (key, one.call_id, each.turn_number, one.name, one.queue, one.due_at_ms, one.expires_at_ms)
-        flat += (ready_at_ms, each.scheduled_at_ms)
+        flat += (ready_at_ms, each.scheduled_at_ms, *rank_columns(one))
     db.run_rows("insert_copied_attempts", flat)
     if copies.succeeds:
         db.run_named("succeed", facts)

@@ -101,8 +101,9 @@ update runs set origin_run_id = ? where id = ?;
 
 -- name: insert_copied_attempts
 -- Calls that copied turns ask for.
-insert into attempts (run_key, call_id, turn_number, name, queue, due_at_ms, expires_at_ms, ready_at_ms, scheduled_at_ms)
-values {(?, ?, ?, ?, ?, ?, ?, ?, ?)};
+insert into attempts (run_key, call_id, turn_number, name, queue, due_at_ms, expires_at_ms, ready_at_ms, scheduled_at_ms,
+  line, weight)
+values {(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)};
 
 -- name: succeed
 -- The run that goes on for a closed one, unless another one does.

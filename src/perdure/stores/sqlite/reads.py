@@ -90,7 +90,9 @@ def read_waiting(db: Database, run_id: RunId) -> Waiting:
 
 
 def _waiting_attempt(row: Sequence[Any]) -> WaitingAttempt:
-    call_id, turn_number, name, queue, attempt, due_at_ms, deaths_count, cancelled, worker, failure, heartbeat = row
+    call_id, turn_number, name, queue, attempt, due_at_ms, deaths_count, cancelled, worker, failure, heartbeat, line = (
+        row
+    )
     return WaitingAttempt(
         call_id=call_id,
         turn_number=turn_number,
@@ -103,6 +105,7 @@ def _waiting_attempt(row: Sequence[Any]) -> WaitingAttempt:
         worker=worker,
         failure=_blob(failure),
         heartbeat=_blob(heartbeat),
+        line=line,
     )
 
 

@@ -43,7 +43,7 @@ select message_id, visible_at_ms, data from inbox where run_key = ? order by vis
 select json_group_array(json_array(attempts.call_id, attempts.turn_number, attempts.name, attempts.queue,
     attempts.attempt, attempts.due_at_ms, attempts.deaths_count, attempts.cancelled, leases.worker,
     case when attempts.failure is not null then hex(attempts.failure) end,
-    case when attempts.heartbeat is not null then hex(attempts.heartbeat) end))
+    case when attempts.heartbeat is not null then hex(attempts.heartbeat) end, attempts.line))
   from attempts left join leases on leases.id = attempts.lease_id where attempts.run_key = ?;
 
 -- name: count_open

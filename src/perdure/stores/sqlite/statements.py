@@ -9,7 +9,7 @@ ROWS_MAX = 1_024
 TERMS_MAX = 64
 """Most terms of one compound select. Source: SQLITE_MAX_COMPOUND_SELECT is 500, and plans grow with them."""
 
-_FILES = ("turns.sql", "messages.sql", "attributes.sql", "claims.sql", "reads.sql")
+_FILES = ("turns.sql", "messages.sql", "attributes.sql", "claims.sql", "queues.sql", "reads.sql")
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 _COMMENT = re.compile(r"^\s*--.*\n", re.MULTILINE)
 

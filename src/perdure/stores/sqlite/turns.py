@@ -20,6 +20,7 @@ class _Rows(msgspec.Struct, gc=False):
     finished: list[int] = []
     cancelled: list[int] = []
     attempts: list[Any] = []
+    ranked: list[Any] = []
     consumed: list[Any] = []
     kept: list[int] = []
     dropped: list[int] = []
@@ -124,8 +125,11 @@ def _rows(commits: Sequence[Commit], keys: dict[RunId, int], lease_id: int | Non
             finished += (key, call_id)
         for new in commit.attempts:
             due, expires = new.due_at_ms, new.expires_at_ms
-            attempts += (key, new.call_id, commit.number, new.name, new.queue, due, expires)
-            attempts += (due if expires is None or expires > due else expires, lease_id if new.kept else None)
+            into = attempts if new.rank is None else rows.ranked
+            into += (key, new.call_id, commit.number, new.name, new.queue, due, expires)
+            into += (due if expires is None or expires > due else expires, lease_id if new.kept else None)
+            if new.rank is not None:
+                into += (new.rank.line, new.rank.weight_milli)
         if commit.create is not None:
             continue
         for message_id in commit.consumed:
@@ -151,6 +155,9 @@ def _write(db: Database, rows: _Rows, lease_id: int | None) -> None:
     if rows.attempts:
         db.run_rows("insert_attempts", rows.attempts)
         db.changed = db.changed or None in rows.attempts[8::9]
+    if rows.ranked:
+        db.run_rows("insert_ranked_attempts", rows.ranked)
+        db.changed = db.changed or None in rows.ranked[8::11]
     if rows.changed:
         db.run_rows("change_runs", rows.changed)
     if rows.attributes:

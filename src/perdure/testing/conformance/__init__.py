@@ -32,6 +32,7 @@ from perdure.testing.conformance.leasing import TestLeasing
 from perdure.testing.conformance.listing import TestListing
 from perdure.testing.conformance.missed_answers import TestMissedAnswers
 from perdure.testing.conformance.parking import TestParkingAndRetention
+from perdure.testing.conformance.ranking import TestRanking
 from perdure.testing.conformance.reading import TestReading
 from perdure.testing.conformance.waiting import TestWaiting
 
@@ -51,6 +52,7 @@ __all__ = [
     "TestListing",
     "TestMissedAnswers",
     "TestParkingAndRetention",
+    "TestRanking",
     "TestReading",
     "TestStartingAgain",
     "TestWaiting",
