@@ -37,6 +37,9 @@ class StartKeywords(RunKeywords, total=False):
     """What to do where the id has an open run."""
 
 
+_KNOWN = {**StartKeywords.__annotations__, **RunKeywords.__annotations__}
+
+
 class Start(NamedTuple):
     """The checked options of a start."""
 
@@ -66,6 +69,8 @@ class StartContext(NamedTuple):
 
 def checked_start(context: StartContext, **keywords: Unpack[StartKeywords]) -> Start:
     """The options of a start; raises `InvalidOption`, `InvalidId`, `InvalidSchedule`, `UnserializableValue`."""
+    if not keywords:
+        return Start(WorkflowId(context.new_id()), context.queue, None, with_headers(None, context.headers), AT_ONCE)
     id, queue, request_id = keywords.get("id"), keywords.get("queue"), keywords.get("request_id")
     policy = AT_ONCE
     if keywords.keys() & {"delay", "id_reuse", "id_conflict"}:
@@ -114,10 +119,9 @@ def target_of(
     registry: Registry, converter: DataConverter, workflow: Any, args: tuple[Any, ...], options: StartKeywords
 ) -> Target:
     """What is to be started: a workflow, or the one of a name; only where a queue is named may it be unknown here."""
-    known = {**StartKeywords.__annotations__, **RunKeywords.__annotations__}
     for name, value in options.items():
-        if name not in known:
-            remedy = f"known are {', '.join(known)}; arguments of the workflow are given by position"
+        if name not in _KNOWN:
+            remedy = f"known are {', '.join(_KNOWN)}; arguments of the workflow are given by position"
             raise InvalidOption(name=name, value=repr(value)[:80], fact="is unknown", remedy=remedy)
     queue = options.get("queue")
     if isinstance(workflow, str):

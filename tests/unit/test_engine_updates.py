@@ -228,6 +228,6 @@ async def test_one_who_gives_up_is_forgotten() -> None:
             async with asyncio.timeout(10):
                 await scene.add(1)
 
-        assert run_id not in place.client.updates
+        assert run_id not in place.client.updates.waiters
         await place.process("worker")
         assert await scene.add(1) == 2, "the update stays sent"

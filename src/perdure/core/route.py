@@ -30,5 +30,7 @@ def route_of(workflow_type: str, version: int | None, build: str | None = None) 
 
 def version_of(route: str, workflow_type: str, *, begun: bool) -> int | None:
     """The version that the run follows; None if it has not begun and may take any."""
+    if route == workflow_type:
+        return 1 if begun else None
     version, build = parsed(route, workflow_type)
     return 1 if version is None and (begun or build is not None) else version

@@ -331,6 +331,12 @@ def new_attempt(
     return NewAttempt(command.call_id, command.name, command.queue or own_queue, at_ms, expires_at_ms, kept, rank)
 
 
+def _begins_plainly(live: LiveRun) -> bool:
+    """Whether the run's first turn leaves nothing behind but what its commands say."""
+    started = live.open.started
+    return live.route is None and (started is None or started.options is None)
+
+
 def to_commit(
     live: LiveRun,
     turn: Turn,
@@ -352,15 +358,10 @@ def to_commit(
     if len(data) > bytes_max:
         raise TurnTooLarge(run_id=live.run_id, size=len(data), limit=bytes_max)
     outputs, at_ms = turn.outputs, turn.at_ms
-    options = None if live.open.started is None else live.open.started.options
-    if (
-        len(outputs) == 1
-        and type(outputs[0]) is RunActivity
-        and (turn.number > 1 or (options is None and live.route is None))
-    ):
+    only = outputs[0] if len(outputs) == 1 else None
+    if type(only) is RunActivity and (turn.number > 1 or _begins_plainly(live)):
         # The hot path, one activity after the other, spares the builder.
-        rank = None if options is None else options.rank
-        attempt = new_attempt(outputs[0], live.open.queue, at_ms, kept=keeps(outputs[0]), rank=rank)
+        attempt = new_attempt(only, live.open.queue, at_ms, kept=keeps(only), rank=rank_of(live))
         keep = busy or attempt.kept
         return Commit(
             live.run_id, turn.number, data, at_ms, create, tuple(consumed), (), (), (attempt,), finished, (), None, keep

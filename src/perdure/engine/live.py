@@ -274,10 +274,10 @@ class LiveRun:
             self.turns_count = turn.number
             self.at_ms = turn.at_ms
 
-    def fresh(self, messages: Sequence[Message]) -> list[Message]:
+    def fresh(self, messages: Sequence[Message]) -> Sequence[Message]:
         """Those of the messages that the run has not taken, each once, in order."""
         if len(messages) == 1:
-            return [messages[0]] if self.open.awaits(messages[0]) else []
+            return messages if self.open.awaits(messages[0]) else []
         ids: set[str] = set()
         fresh: list[Message] = []
         # What comes together with the start cannot know yet of the children that the start hands over.
@@ -325,9 +325,11 @@ class LiveRun:
 
         An open turn goes on by `go_on`; before it is over, the run takes no other one.
         """
-        at_ms = max(now_ms, self.at_ms)
-        outputs: Sequence[Command]
+        at_ms = max(self.at_ms, now_ms)
+        outputs: Sequence[Command] = ()
         for message in messages:
+            if type(message) is ActivityClosed:
+                continue
             if type(message) is TimerFired:
                 timer = self.open.calls[message.call_id]
                 assert type(timer) is StartTimer
@@ -342,7 +344,11 @@ class LiveRun:
                 outputs = (TimeOutRun(message.kind),)
                 break
         else:
-            outputs = self._stepped(at_ms, messages)
+            if not self.turns_count:
+                outputs = self._overdue(at_ms, messages)
+            if not outputs:
+                assert self.program is not None, "only a termination needs no program"
+                outputs = self.program.step(at_ms, messages)
             if type(outputs) is OpenTurn:
                 self._begun = at_ms, messages, outputs
                 return outputs
@@ -376,14 +382,11 @@ class LiveRun:
         self.turns_count, self.at_ms = turn.number, turn.at_ms
         return turn
 
-    def _stepped(self, at_ms: int, messages: Sequence[Message]) -> Sequence[Command]:
-        if not self.turns_count and isinstance(messages[0], Started):
-            due = chain.deadline(messages[0])
-            if due is not None and due[0] <= at_ms:
-                # Nobody was there to take its first turn in time.
-                return (TimeOutRun(due[1]),)
-        assert self.program is not None, "only a termination needs no program"
-        return self.program.step(at_ms, messages)
+    @staticmethod
+    def _overdue(at_ms: int, messages: Sequence[Message]) -> Sequence[Command]:
+        """How a run ends whose first turn nobody was there to take in time; nothing if it was not late."""
+        due = chain.deadline(messages[0]) if isinstance(messages[0], Started) else None
+        return () if due is None or due[0] > at_ms else (TimeOutRun(due[1]),)
 
     def _with_next(self, closing: Closing, at_ms: int) -> Closing:
         """The closing with the run that goes on for this one, if any does."""

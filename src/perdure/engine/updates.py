@@ -60,12 +60,10 @@ class Updates:
     def __init__(self, store: Store, closings: Closings) -> None:
         self._store = store
         self._closings = closings
-        self._waiters: dict[RunId, list[UpdateWaiter]] = {}
+        self.waiters: dict[RunId, list[UpdateWaiter]] = {}
+        """By run; others only look."""
         self._looks: set[asyncio.Task[None]] = set()
         closings.beside(self)
-
-    def __contains__(self, run_id: object) -> bool:
-        return run_id in self._waiters
 
     # Waiting
 
@@ -73,28 +71,28 @@ class Updates:
         """Let someone wait for what run `run_id` does after so many turns."""
         self.forget(waiter)
         waiter.run_id, waiter.after_count = run_id, after_count
-        self._waiters.setdefault(run_id, []).append(waiter)
+        self.waiters.setdefault(run_id, []).append(waiter)
         self._closings.keep_watch()
 
     def forget(self, waiter: UpdateWaiter) -> None:
         """They no longer wait."""
-        others = self._waiters.get(waiter.run_id)
+        others = self.waiters.get(waiter.run_id)
         if others is not None and waiter in others:
             others.remove(waiter)
             if not others:
-                del self._waiters[waiter.run_id]
+                del self.waiters[waiter.run_id]
 
     # Hearing
 
     def heard(self, run_id: RunId, data: bytes) -> None:
         """A turn of a run became durable in this process."""
         turn = codec.turns.decode(data)
-        for waiter in self._waiters.get(run_id, ()):
+        for waiter in self.waiters.get(run_id, ()):
             waiter.tell(turn)
 
     def closed(self, run_id: RunId) -> None:
         """A run closed, durably: who still waits may have missed a turn, or has to follow the run that goes on."""
-        if run_id in self._waiters:
+        if run_id in self.waiters:
             task = asyncio.get_running_loop().create_task(self._look_surely([run_id]))
             self._looks.add(task)
             task.add_done_callback(self._looks.discard)
@@ -105,7 +103,7 @@ class Updates:
     @property
     def watched(self) -> Sequence[RunId]:
         """The runs to look at when the store has changed."""
-        return tuple(self._waiters)
+        return tuple(self.waiters)
 
     async def look(self, run_ids: Sequence[RunId]) -> None:
         """Look for answers in what these runs did since the last look."""
@@ -116,7 +114,7 @@ class Updates:
             for record in records:
                 if record.status is RunStatus.RUNNING:
                     continue
-                for waiter in tuple(self._waiters.get(record.run_id, ())):
+                for waiter in tuple(self.waiters.get(record.run_id, ())):
                     if waiter.future.done():
                         continue
                     if record.successor is None or waiter.accepted:
@@ -129,9 +127,9 @@ class Updates:
     async def _read(self, counts: dict[RunId, int]) -> None:
         while True:
             wants = [
-                (run_id, min(waiter.after_count for waiter in self._waiters[run_id]))
+                (run_id, min(waiter.after_count for waiter in self.waiters[run_id]))
                 for run_id in counts
-                if run_id in self._waiters
+                if run_id in self.waiters
             ]
             wants = [(run_id, after) for run_id, after in wants if after < counts[run_id]]
             if not wants:
@@ -139,7 +137,7 @@ class Updates:
             histories = await self._store.read_turns(wants, TURNS_A_LOOK)
             for (run_id, after), history in zip(wants, histories, strict=True):
                 turns = [codec.turns.decode(data) for data in history]
-                for waiter in self._waiters.get(run_id, ()):
+                for waiter in self.waiters.get(run_id, ()):
                     for turn in turns:
                         if turn.number > waiter.after_count:
                             waiter.tell(turn)
@@ -152,6 +150,6 @@ class Updates:
         for task in self._looks:
             task.cancel()
         await asyncio.gather(*self._looks, return_exceptions=True)
-        for waiters in self._waiters.values():
+        for waiters in self.waiters.values():
             for waiter in waiters:
                 waiter.future.cancel()

@@ -53,32 +53,47 @@ class ActivityInfo(msgspec.Struct, frozen=True):
 class RunningAttempt:
     """One attempt, from the moment the runner took it until its code has really ended."""
 
-    # Plain class attributes: most attempts end without ever setting them, and thousands are made each second.
-    waiting: bool = True
-    """It waits for room of its kind."""
-    begun: bool = False
-    """Its task has taken its first step; only the user's loop looks at it."""
-    asked: bool = False
-    """It was cancelled, so it may be cleaning up."""
-    over: bool = False
-    """Nobody waits for its outcome any more; written by the engine's loop only."""
-    stop_reason: str | None = None
-    """Why it shall end; None while it may go on."""
-    beaten: bool = False
-    """The engine's loop was told of a heartbeat and has not yet passed it on."""
-    beat_at_ms: int = 0
-    """Last sign of life."""
-    flushed_at_ms: int = 0
-    """When its heartbeats were last passed on."""
-    task: "asyncio.Task[None] | None" = None
     room: "Room"
     """Set by the runner; in a child process there is none."""
+
+    __slots__ = (
+        "_on_beat",
+        "asked",
+        "beat_at_ms",
+        "beaten",
+        "begun",
+        "earlier",
+        "flushed_at_ms",
+        "job",
+        "over",
+        "room",
+        "stop_reason",
+        "task",
+        "waiting",
+    )
 
     def __init__(self, job: "Job", on_beat: "Callable[[RunningAttempt], None]") -> None:
         """`on_beat` is called in the activity's own thread at each heartbeat."""
         self.job = job
         self.earlier = job.heartbeat
         self._on_beat = on_beat
+        self.waiting = True
+        """It waits for room of its kind."""
+        self.begun = False
+        """Its task has taken its first step; only the user's loop looks at it."""
+        self.asked = False
+        """It was cancelled, so it may be cleaning up."""
+        self.over = False
+        """Nobody waits for its outcome any more; written by the engine's loop only."""
+        self.stop_reason: str | None = None
+        """Why it shall end; None while it may go on."""
+        self.beaten = False
+        """The engine's loop was told of a heartbeat and has not yet passed it on."""
+        self.beat_at_ms = 0
+        """Last sign of life."""
+        self.flushed_at_ms = 0
+        """When its heartbeats were last passed on."""
+        self.task: asyncio.Task[None] | None = None
 
     def heartbeat(self, details: tuple[Any, ...]) -> None:
         """Note a sign of life; raises `ActivityCancelled` where the code shall end and no task is cancelled for it."""

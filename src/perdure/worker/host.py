@@ -69,7 +69,8 @@ class RunHost:
     ) -> None:
         self._store, self._clock = store, clock
         self._registry, self._runner = registry, runner
-        self._events = events
+        self._events, self._updates = events, events.updates
+        self._activities = registry.runnable
         self._watched = watched
         self.worker = WorkerId("")
         self.held: dict[RunId, HeldRun] = {}
@@ -246,8 +247,9 @@ class RunHost:
                 # Told by a clock that is behind the starter's: it is handed out again together with the start.
                 self._rest(held)
                 return
-        fitting = held.live.fitting([*messages, *answers]) if len(messages) + len(answers) > 1 else 1
-        if fitting < len(messages) + len(answers):
+        count = len(messages) + len(answers)
+        fitting = held.live.fitting([*messages, *answers]) if count > 1 else 1
+        if fitting < count:
             held.messages, held.answers = messages[fitting:], answers[max(0, fitting - len(messages)) :]
             messages, answers = messages[:fitting], answers[: max(0, fitting - len(messages))]
         try:
@@ -335,8 +337,8 @@ class RunHost:
         held.in_flight = False
         if commit.create is not None:
             self._creations.settle(commit.run_id, fresh=True)
-        if live.run_id in self._events.updates:
-            self._events.updates.heard(live.run_id, commit.turn)
+        if live.run_id in self._updates.waiters:
+            self._updates.heard(live.run_id, commit.turn)
         if self.held.get(live.run_id) is not held:
             return
         if commit.closes is not None:
@@ -344,13 +346,12 @@ class RunHost:
             if commit.deliveries:
                 self._events.claimable()
             return
-        activities = self._registry.runnable
         for attempt in commit.attempts:
             if attempt.kept:
                 call = live.open.calls[attempt.call_id]
                 assert type(call) is RunActivity
                 held.jobs.add(call.call_id)
-                definition = activities[call.name]
+                definition = self._activities[call.name]
                 jobs.append(Job(live.run_id, live.workflow_id, call, definition, scheduled_at_ms=commit.at_ms))
         for call_id in commit.cancelled:
             self._runner.cancel(AttemptKey(live.run_id, call_id), "cancelled by the workflow")

@@ -122,7 +122,7 @@ class Registry:
         """The program of this name, if it is registered: of that version, else the newest one."""
         versions = self._versions.get(name)
         if version is None:
-            version = 1 if versions is None else max(versions)
+            version = 1 if versions is None or (len(versions) == 1 and 1 in versions) else max(versions)
         made = self._programs.get((name, version))
         if made is None and versions is not None and version in versions:
             made = self._programs[name, version] = versions[version].make()

@@ -31,7 +31,7 @@ class Stepper:
         watched: Watched,
         turn_bytes_max: int = TURN_BYTES_MAX,
     ) -> None:
-        self._registry = registry
+        self._activities = registry.runnable
         self._runner = runner
         self._queues = queues
         self._watched = watched
@@ -97,7 +97,7 @@ class Stepper:
         """Whether this worker runs a new activity itself; if so, its room is reserved."""
         if self.draining or (call.queue is not None and call.queue not in self._queues):
             return False
-        definition = self._registry.runnable.get(call.name)
+        definition = self._activities.get(call.name)
         if definition is None or self._runner.room(definition) <= self.reserved_count:
             return False
         self.reserved_count += 1

@@ -63,6 +63,8 @@ _open_runs: set["CodeRun"] = set()
 """Runs whose coroutines are alive. The garbage collector must never end one: it would do so in the middle of another
 run's step, say, where the activities of a `finally` block would be asked for by that run."""
 
+_STOPPED = RefusedList(RunStopped)
+
 
 class CodeRun:
     """A run in memory. `commands` holds None where a command was withdrawn within its turn."""
@@ -246,7 +248,7 @@ class CodeRun:
         if self.withdrawn:
             self.withdrawn = False
             return [command for command in commands if command is not None]
-        return cast(list[Command], commands)
+        return cast("list[Command]", commands)
 
     def _close_activity(self, message: ActivityClosed) -> None:
         waiting = self.activities.pop(message.call_id, None)
@@ -289,7 +291,7 @@ class CodeRun:
 
     def _abandon(self) -> None:
         self.loop.refusal = RunStopped
-        self.commands = RefusedList(RunStopped)
+        self.commands = _STOPPED
         self.loop.on_idle = None
         before = running_loop()
         # Without our loop as the running one, the activities in a `finally` would be plain functions, and run.
@@ -314,7 +316,7 @@ class CodeRun:
             self._parked = error
         self.loop.ended = True
         self.loop.refusal = RunStopped
-        self.commands = RefusedList(RunStopped)
+        self.commands = _STOPPED
         raise RunStopped
 
     def decoded(self, decode: Callable[[S], T], sealed: S) -> T:

@@ -11,6 +11,8 @@ from perdure.stores.sqlite import attributes, filters
 from perdure.stores.sqlite.database import Database
 from perdure.stores.sqlite.statements import TEXTS
 
+_STATUSES = {str(status): status for status in RunStatus}
+
 
 def records(db: Database, keys: Sequence[int]) -> dict[int, RunRecord]:
     """The records of runs by their internal ids."""
@@ -21,14 +23,16 @@ def records(db: Database, keys: Sequence[int]) -> dict[int, RunRecord]:
 
 
 def _record(row: Sequence[Any], attributes: tuple[Attribute, ...]) -> RunRecord:
-    run_id, workflow_id, workflow_type, queue, status, created, closed, turns_count, parent, parked, worker = row[:11]
-    route, first_run_id, successor, note, origin_run_id = row[11:]
+    (
+        (run_id, workflow_id, workflow_type, queue, status, created, closed, turns_count, parent, parked, worker),
+        (route, first_run_id, successor, note, origin_run_id),
+    ) = row[:11], row[11:]
     return RunRecord(
         run_id=run_id,
         workflow_id=workflow_id,
         workflow_type=workflow_type,
         queue=queue,
-        status=RunStatus(status),
+        status=_STATUSES[status],
         created_at_ms=created,
         closed_at_ms=closed,
         turns_count=turns_count,
