@@ -17,6 +17,7 @@ from perdure.handle import Handle
 from perdure.programs.code.definition import Signal
 from perdure.progress import Progress
 from perdure.schedules.blocking import BlockingSchedules
+from perdure.sending import UpdateHandle
 from perdure.starting import StartKeywords
 
 if TYPE_CHECKING:
@@ -234,6 +235,38 @@ class BlockingHandle(Generic[R]):
         """As `Handle.update`."""
         return self._app.wait(self._handle.update(update, *args, id=id, result_type=result_type))
 
+    @overload
+    def start_update(
+        self, update: Callable[[Any, *Ts], Coroutine[Any, Any, T]], /, *args: *Ts, id: str | None = None
+    ) -> "BlockingUpdateHandle[T]": ...
+    @overload
+    def start_update(
+        self, update: Callable[[Any, *Ts], T], /, *args: *Ts, id: str | None = None
+    ) -> "BlockingUpdateHandle[T]": ...
+    @overload
+    def start_update(self, update: str, /, *args: Any, id: str | None = None) -> "BlockingUpdateHandle[Any]": ...
+    @overload
+    def start_update(
+        self, update: str, /, *args: Any, id: str | None = None, result_type: type[T]
+    ) -> "BlockingUpdateHandle[T]": ...
+    def start_update(
+        self, update: Any, /, *args: Any, id: str | None = None, result_type: Any = Any
+    ) -> "BlockingUpdateHandle[Any]":
+        """As `Handle.start_update`."""
+        made = self._app.wait(self._handle.start_update(update, *args, id=id, result_type=result_type))
+        return BlockingUpdateHandle(self._app, made)
+
+    @overload
+    def update_handle(self, id: str, update: Callable[..., Coroutine[Any, Any, T]], /) -> "BlockingUpdateHandle[T]": ...
+    @overload
+    def update_handle(self, id: str, update: Callable[..., T], /) -> "BlockingUpdateHandle[T]": ...
+    @overload
+    def update_handle(self, id: str, /) -> "BlockingUpdateHandle[Any]": ...
+    def update_handle(self, id: str, update: Any = None, /) -> "BlockingUpdateHandle[Any]":
+        """As `Handle.update_handle`."""
+        found = self._handle.update_handle(id) if update is None else self._handle.update_handle(id, update)
+        return BlockingUpdateHandle(self._app, found)
+
     def cancel(self, reason: str = "") -> None:
         """As `Handle.cancel`."""
         self._app.wait(self._handle.cancel(reason))
@@ -301,3 +334,25 @@ class BlockingHandle(Generic[R]):
     def progress_bar(self) -> R:
         """As `Handle.progress_bar`."""
         return self._app.wait(self._handle.progress_bar())
+
+
+class BlockingUpdateHandle(Generic[R]):
+    """An update that was sent; each does what its namesake of `UpdateHandle` does."""
+
+    def __init__(self, app: BlockingPerdure, handle: UpdateHandle[R]) -> None:
+        self._app = app
+        self._handle = handle
+
+    @property
+    def id(self) -> str:
+        """As `UpdateHandle.id`."""
+        return self._handle.id
+
+    @property
+    def run_id(self) -> str | None:
+        """As `UpdateHandle.run_id`."""
+        return self._handle.run_id
+
+    def result(self, timeout: float | None = None) -> R:
+        """As `UpdateHandle.result`; raises TimeoutError after `timeout` seconds."""
+        return self._app.wait(self._handle.result(), timeout)

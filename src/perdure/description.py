@@ -9,15 +9,18 @@ import msgspec
 from perdure.core import codec
 from perdure.core.errors import UndecodablePayload
 from perdure.core.ids import RunId, WorkflowId
-from perdure.core.message import Signaled, UpdateRequested
-from perdure.core.payload import JSON, DataConverter, Payload
+from perdure.core.message import Query, Signaled, UpdateRequested
+from perdure.core.payload import JSON, DataConverter, Payload, from_payload
 from perdure.core.route import parsed, version_of
 from perdure.core.store import RunRecord, RunStatus, Waiting, WaitingMessage
 from perdure.engine.doors import is_paused
-from perdure.engine.engine import Description
+from perdure.engine.engine import Description, Engine
 from perdure.engine.later import started_at_ms
+from perdure.programs.code.listed import HANDLERS_QUERY, HandlerSummary
+from perdure.programs.code.program import CodeProgram
 from perdure.programs.code.search import shown_attributes
 from perdure.progress import Progress, progress_of
+from perdure.worker.registry import Registry
 
 WAITS_MS = 10_000
 """What has waited so long for a worker is told: the default lease, after which a silent one has lost its runs."""
@@ -103,6 +106,9 @@ class RunDescription(msgspec.Struct, frozen=True):
     """Those, in the order in which the run gets them."""
     unserved: str | None = None
     """Why nobody takes them, as far as a store can know."""
+    handlers: tuple[HandlerSummary, ...] = ()
+    """What it can be told and asked, where its code is registered here: by its class, or, for a function, by its run
+    if that is in the memory of this process."""
 
 
 def moment(at_ms: int) -> datetime:
@@ -155,7 +161,28 @@ def _unserved(record: RunRecord, waiting: Waiting, now: datetime) -> str | None:
     return f"no worker of queue {record.queue!r} that serves {route!r} has taken the run since {moment(since):%F %T}Z"
 
 
-def describe(found: Description, now: datetime, converter: DataConverter = JSON) -> RunDescription:
+def handlers_known(engine: Engine, registry: Registry, record: RunRecord) -> tuple[HandlerSummary, ...]:
+    """The handlers of a run as far as they are known without repeating its history. On the engine's thread."""
+    program = registry.program_for(record)
+    if not isinstance(program, CodeProgram):
+        return ()
+    if program.definition.listed:
+        return program.definition.listed
+    live = None if engine.local is None else engine.local.peek(record)
+    if live is None or live.program is None:
+        return ()
+    found: tuple[HandlerSummary, ...] = from_payload(
+        live.query(Query(HANDLERS_QUERY, ())), tuple[HandlerSummary, ...], what="the handlers of a run"
+    )
+    return found
+
+
+def describe(
+    found: Description,
+    now: datetime,
+    converter: DataConverter = JSON,
+    handlers: tuple[HandlerSummary, ...] = (),
+) -> RunDescription:
     """One run with what it waits for."""
     attempts = {attempt.call_id: attempt for attempt in found.waiting.attempts}
     activities: list[PendingActivity] = []
@@ -185,6 +212,7 @@ def describe(found: Description, now: datetime, converter: DataConverter = JSON)
         messages_waiting_count=len(messages),
         messages=messages,
         unserved=_unserved(found.record, found.waiting, now),
+        handlers=handlers,
     )
 
 

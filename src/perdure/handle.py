@@ -21,8 +21,9 @@ from perdure.core.message import (
 )
 from perdure.core.payload import Payload
 from perdure.core.policy import TimeoutKind
-from perdure.description import RunDescription, describe, moment
+from perdure.description import RunDescription, describe, handlers_known, moment
 from perdure.engine.doors import Edit, delete, edit, skip
+from perdure.engine.engine import Engine
 from perdure.engine.history import HistoryEvent, flatten
 from perdure.engine.moving import move
 from perdure.engine.reset import Point, fork, reset
@@ -311,12 +312,15 @@ class Handle(Generic[R]):
         return await self.result()
 
     async def describe(self) -> RunDescription:
-        """The run's state, and what it waits for."""
-        return describe(
-            await self._app.call(lambda engine: engine.describe(self.workflow_id, self.run_id)),
-            moment(self._app.clock.now_ms()),
-            self._app.converter,
-        )
+        """The run's state, what it waits for, and what it can be told and asked."""
+        app = self._app
+
+        async def look(engine: Engine) -> RunDescription:
+            found = await engine.describe(self.workflow_id, self.run_id)
+            handlers = handlers_known(engine, app.registry, found.record)
+            return describe(found, moment(app.clock.now_ms()), app.converter, handlers)
+
+        return await app.call(look)
 
     async def history(self) -> list[HistoryEvent]:
         """All events of the run so far."""

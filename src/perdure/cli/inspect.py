@@ -136,6 +136,7 @@ def _show_json(
         "messages_waiting_count": description.messages_waiting_count,
         "messages": description.messages,
         "unserved": description.unserved,
+        "handlers": description.handlers,
         "result": result,
         "failure": None if failure is None else shown_failure(failure),
     }
@@ -197,6 +198,11 @@ def _show_tables(description: RunDescription, result: Any, failure: Failure | No
         print("\nChild workflows")
         children = [(each.call_id, each.workflow_id, each.workflow_type) for each in description.children]
         print_table(("CALL", "WORKFLOW ID", "TYPE"), children)
+    if description.handlers:
+        print("\nHandlers")
+        # The first line of what is said of each.
+        handlers = [(each.kind, each.signature, each.doc.partition("\n")[0]) for each in description.handlers]
+        print_table(("KIND", "HANDLER", "WHAT IT DOES"), handlers)
 
 
 def _add_query(parser: Parser) -> None:

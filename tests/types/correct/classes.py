@@ -43,6 +43,9 @@ def blocking() -> None:
         assert_type(handle.query(Cart.total), float)
         assert_type(handle.update(Cart.add, "tea", 2, id="u"), int)
         assert_type(handle.update(Cart.clear), bool)
+        assert_type(handle.start_update(Cart.add, "tea", 2, id="u").result(), int)
+        assert_type(handle.update_handle("u", Cart.clear).result(timeout=5), bool)
+        assert_type(handle.update_handle("u").result(), Any)
         assert_type(handle.result(), list[str])
 
 

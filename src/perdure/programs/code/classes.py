@@ -11,6 +11,7 @@ from perdure.core.errors import UnsupportedDefinition
 from perdure.core.payload import JSON, DataConverter
 from perdure.programs.code.definition import Workflow, place_of
 from perdure.programs.code.handlers import Handler
+from perdure.programs.code.listed import HandlerSummary, Kind, in_order, summary
 from perdure.programs.code.loop import WorkflowLoop, running_loop
 from perdure.programs.code.methods import (
     MARK,
@@ -57,7 +58,7 @@ class ClassWorkflow(Workflow[P, R]):
         self.__module__ = cls.__module__
         self._takes_args = getattr(cls.__init__, INIT, False)
         self._check_init()
-        self._methods: dict[tuple[str, str], _Method] = {}
+        self._methods: dict[tuple[Kind, str], _Method] = {}
         for mark, check in _marked(cls):
             self._add(mark, check)
         setattr(cls, WORKFLOW, self)
@@ -77,6 +78,16 @@ class ClassWorkflow(Workflow[P, R]):
     def handlers(self, kind: str) -> list[str]:
         """Names of the handlers of a kind, dynamic ones left out."""
         return [name for own, name in self._methods if own == kind and not self._methods[own, name].mark.dynamic]
+
+    @property
+    def listed(self) -> tuple[HandlerSummary, ...]:
+        """See `Workflow`."""
+        return in_order(
+            [
+                summary(kind, each.mark.name, each.mark.fn, each.signature, dynamic=each.mark.dynamic)
+                for (kind, _), each in self._methods.items()
+            ]
+        )
 
     def begin(self, run: "CodeRun", args: list[Any]) -> Coroutine[Any, Any, R]:
         """See `Workflow`: makes the object and lets it hear."""

@@ -9,6 +9,7 @@ from perdure.programs.code.api import current_run
 from perdure.programs.code.classes import INIT
 from perdure.programs.code.definition import place_of
 from perdure.programs.code.handlers import Handler, update_id
+from perdure.programs.code.listed import Kind
 from perdure.programs.code.methods import (
     MARK,
     Mark,
@@ -85,7 +86,7 @@ def update(fn: Any = None, /, *, name: str | None = None, dynamic: bool = False)
     return _marked("update", name, dynamic, fn)
 
 
-def _marked(kind: str, name: str | None, dynamic: bool, fn: Any) -> Any:  # noqa: FBT001 # given by `partial`
+def _marked(kind: Kind, name: str | None, dynamic: bool, fn: Any) -> Any:  # noqa: FBT001 # given by `partial`
     mark = Mark(kind, fn, name, dynamic=dynamic)
     if belongs_to_class(fn):
         if kind == "update":

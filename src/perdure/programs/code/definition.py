@@ -14,6 +14,7 @@ from perdure.core.ids import checked_id
 from perdure.core.payload import JSON, DataConverter, Payload
 from perdure.core.policy import ActivityOptions
 from perdure.programs.code.interceptors import Interceptors
+from perdure.programs.code.listed import HandlerSummary
 from perdure.programs.code.loop import WorkflowLoop, running_loop
 from perdure.programs.code.options import ActivityKeywords, activity_options, checked_queue
 from perdure.programs.code.places import place
@@ -189,6 +190,11 @@ class Workflow(_Definition[P, R]):
     def functions(self) -> Sequence[Callable[..., Any]]:
         """All functions that run in its runs, but for helpers."""
         return (self.fn,)
+
+    @property
+    def listed(self) -> tuple[HandlerSummary, ...]:
+        """The handlers that it declares; those of a function are only known to its runs."""
+        return ()
 
     def begin(self, run: "CodeRun", args: list[Any]) -> Coroutine[Any, Any, R]:
         """The coroutine that is a run of it."""

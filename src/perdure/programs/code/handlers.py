@@ -17,6 +17,7 @@ from perdure.core.failure import Failure, cancelled, to_failure
 from perdure.core.message import Completed, Failed, Signaled, UpdateRequested
 from perdure.core.payload import NULL, Payload
 from perdure.programs.code.calling import enter, handled
+from perdure.programs.code.listed import HandlerSummary, Kind, summary
 from perdure.programs.code.loop import CancelledError, forbidden
 from perdure.programs.code.queries import undisturbed
 from perdure.programs.code.signature import Signature
@@ -149,6 +150,18 @@ class Handlers:
             workflow_id = self._run.run_id if started is None else started.workflow_id
             error = UnknownUpdate(workflow_id=workflow_id, name=update.name, known=known)
             self._reject(update, to_failure(error))
+
+    def listed(self) -> list[HandlerSummary]:
+        """All of them."""
+        tables: tuple[tuple[Kind, dict[str | None, Handler]], ...] = (
+            ("signal", self._signals),
+            ("update", self._updates),
+        )
+        return [
+            summary(kind, each.name, each.fn, each.signature, dynamic=each.dynamic)
+            for kind, table in tables
+            for each in table.values()
+        ]
 
     @property
     def undecided(self) -> Sequence[UpdateRequested]:

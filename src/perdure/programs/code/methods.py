@@ -14,6 +14,7 @@ from perdure.core.errors import UnsupportedDefinition
 from perdure.core.ids import checked_id
 from perdure.core.payload import DataConverter
 from perdure.programs.code.definition import Workflow, place_of
+from perdure.programs.code.listed import Kind
 from perdure.programs.code.signature import Signature
 
 P = ParamSpec("P")
@@ -34,9 +35,9 @@ class Mark:
 
     __slots__ = ("_signature", "dynamic", "fn", "kind", "name")
 
-    def __init__(self, kind: str, fn: Callable[..., Any], name: str | None, *, dynamic: bool) -> None:
+    def __init__(self, kind: Kind, fn: Callable[..., Any], name: str | None, *, dynamic: bool) -> None:
         """`dynamic`: it takes what no other handler of its kind takes."""
-        self.kind = kind
+        self.kind: Kind = kind
         self.fn = fn
         self.name = name if name is not None else getattr(fn, "__name__", "")
         self.dynamic = dynamic

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from perdure.core.errors import PerdureError, QueryFailed, UnknownQuery
 from perdure.core.message import Query
-from perdure.core.payload import Payload
+from perdure.core.payload import JSON, Payload
 from perdure.programs.code.calling import answered
+from perdure.programs.code.listed import HANDLERS_QUERY, HandlerSummary, handlers_of, summary
 from perdure.programs.code.loop import forbidden, running_loop, set_running_loop
 from perdure.programs.code.places import bottoms
 from perdure.programs.code.refused import RefusedList
@@ -38,8 +39,18 @@ class Queries:
         else:
             self._handlers[name] = handler, signature
 
+    def listed(self) -> list[HandlerSummary]:
+        """All handlers."""
+        found = [summary("query", name, *handler, dynamic=False) for name, handler in self._handlers.items()]
+        if self._dynamic is not None:
+            fn, signature = self._dynamic
+            found.append(summary("query", getattr(fn, "__name__", ""), fn, signature, dynamic=True))
+        return found
+
     def answer(self, run: "CodeRun", query: Query) -> Payload:
         """Answer from the run's state; raises `UnknownQuery` or `QueryFailed`."""
+        if query.name == HANDLERS_QUERY:
+            return JSON.to_payload(handlers_of(run))
         if query.name == STACK_QUERY:
             from perdure.programs.code.stack import stack
 
