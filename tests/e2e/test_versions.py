@@ -86,6 +86,30 @@ async def test_a_start_by_its_function_begins_that_version(url: str) -> None:
         assert await finished(app, "w") == 1
 
 
+async def test_a_child_by_its_function_begins_that_version_and_one_by_its_name_the_newest(url: str) -> None:
+    both = Deployment(url, 1, 2)
+    first = both.app.registry.program("order", 1)
+    assert isinstance(first, CodeProgram)
+    old: Any = first.definition
+
+    @both.app.workflow
+    async def parent() -> list[Any]:
+        started = [await workflow.start_child(old, id="started"), await workflow.start_child("order", id="named")]
+        return [*await asyncio.gather(*[each.result() for each in started], old(), both.order())]
+
+    async with both.app as app:
+        handle = await app.start(parent, id="p")
+        children = ("started", "named", f"{handle.run_id}/3", f"{handle.run_id}/4")
+        while len(await app.list("WorkflowType = 'order'")) < len(children):
+            await asyncio.sleep(0.01)
+        for id in children:
+            await app.handle(id).signal("go")
+
+        assert await handle.result() == [1, 2, 1, 2]
+        history = await record(app, "p")
+    assert replay(both.app, [history])[0].clean
+
+
 async def test_a_query_and_a_replay_use_the_version_of_the_run(url: str) -> None:
     await left(Deployment(url, 1), "old")
     both = Deployment(url, 1, 2)

@@ -66,6 +66,8 @@ class StartChild(msgspec.Struct, frozen=True, array_like=True, tag=5, gc=False):
     close_policy: ParentClosePolicy = ParentClosePolicy.TERMINATE
     queue: str | None = None
     options: StartOptions | None = None
+    route: str | None = None
+    """What a worker must serve to begin it; None: the workflow's newest version that the worker has."""
 
 
 class CancelChild(msgspec.Struct, frozen=True, array_like=True, tag=6, gc=False):

@@ -231,6 +231,7 @@ class CommitBuilder:
                     request_id=command.run_id,
                     start=codec.messages.encode(started),
                     parent_run_id=live.run_id,
+                    route=command.route,
                     starts_at_ms=starts_at_ms,
                     note=note_of(options),
                     attributes=() if options is None else options.attributes,

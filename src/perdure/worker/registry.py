@@ -235,7 +235,7 @@ def add_workflow(
 ) -> Any:
     """Register a function or a class; its definition, or the class itself. See `Perdure.workflow`."""
     made = workflow_of(fn, name=name, converter=converter)
-    made.version = version
+    made.version, made.route_of = version, registry.start_route
     made.propagation, made.interceptors = registry.around.propagation, registry.around.interceptors
     make = partial(CodeProgram, made, registry.activity, registry.activities.keys)
     registry.add_program(made.name, made.place, make, version=version, pinned=pinned)

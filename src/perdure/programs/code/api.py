@@ -232,6 +232,9 @@ class _NamedWorkflow:
         self.name = checked_id("workflow name", name)
         self.decode_result = convert.decoder(Any, f"result of workflow {name!r}")
 
+    def own_route(self) -> None:
+        """It has no version of its own."""
+
 
 @overload
 async def start_child(

@@ -105,7 +105,7 @@ class ChildCall(msgspec.Struct, frozen=True):
     """What a workflow wants of a child workflow."""
 
     workflow: Any
-    """Has a `name`, and decodes the result."""
+    """Has a `name`, decodes the result, and knows the route of its own version."""
     args: tuple[Payload, ...]
     workflow_id: str | None = None
     """None: made of the run id and the number of the call."""
@@ -157,6 +157,7 @@ class Child:
                 close_policy=wanted.close_policy,
                 queue=wanted.queue,
                 options=_child_options(run, wanted.options),
+                route=wanted.workflow.own_route(),
             )
         )
         run.calls_count = call_id

@@ -180,6 +180,8 @@ class Workflow(_Definition[P, R]):
     kind = "workflow"
     version = 1
     """Of several under one name."""
+    route_of: Callable[[str, int], str | None] | None = None
+    """What a worker must serve to begin one version, where there are others: the registry's answer."""
 
     def __init__(self, fn: Callable[P, Any], *, name: str | None = None, converter: DataConverter = JSON) -> None:
         super().__init__(fn, name, converter)
@@ -195,6 +197,10 @@ class Workflow(_Definition[P, R]):
     def listed(self) -> tuple[HandlerSummary, ...]:
         """The handlers that it declares; those of a function are only known to its runs."""
         return ()
+
+    def own_route(self) -> str | None:
+        """What a worker must serve to begin its version; None where there is no other."""
+        return None if self.route_of is None else self.route_of(self.name, self.version)
 
     def begin(self, run: "CodeRun", args: list[Any]) -> Coroutine[Any, Any, R]:
         """The coroutine that is a run of it."""
