@@ -36,6 +36,7 @@ from perdure.core.failure import (
     ExternalWorkflowError,
 )
 from perdure.core.filter.build import quoted
+from perdure.core.queue_limit import QueueLimit
 from perdure.core.store import RunStatus
 from perdure.description import RunDescription, RunSummary
 from perdure.drain import DrainLine
@@ -94,6 +95,7 @@ __all__ = [
     "PerdureError",
     "Progress",
     "Propagator",
+    "QueueLimit",
     "RetryPolicy",
     "RunClosed",
     "RunDescription",

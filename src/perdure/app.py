@@ -1,7 +1,6 @@
 """`Perdure`: one store's URL, the workflows and activities of this process, and the verbs on them."""
 
 import asyncio
-import os
 import signal as signals
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -20,6 +19,7 @@ from perdure.core.errors import (
 from perdure.core.ids import RunId, WorkflowId, checked_id
 from perdure.core.message import Query, Signaled, Started, UpdateRequested
 from perdure.core.payload import Converter, Payload
+from perdure.core.queue_limit import QueueLimit, checked_limits
 from perdure.core.store import RunStatus
 from perdure.data import ClaimCheck, PayloadCodec
 from perdure.data.options import AppData
@@ -43,10 +43,9 @@ from perdure.schedules import Schedules
 from perdure.sending import to_handler, to_signal
 from perdure.starting import StartContext, StartKeywords, Target, checked_start, defined, target_of
 from perdure.stores import store_for
-from perdure.worker.activities import ActivityLimits
+from perdure.worker.options import WorkerOptions, checked_room
 from perdure.worker.processes import check_importable, in_child
 from perdure.worker.registry import Registry, add_workflow
-from perdure.worker.worker import WorkerOptions
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -81,12 +80,14 @@ class Perdure:
         pinned: bool = False,
         propagators: Sequence[Propagator] = (),
         interceptors: Sequence[Interceptor] = (),
+        limits: Sequence[QueueLimit] = (),
     ) -> None:
         """`url` names the store (sqlite:///file.db or memory://), `queue` what this worker takes from it.
 
         `retention` deletes runs that closed longer ago, with their histories. `converters`, `codecs` and `claim_check`
         say what becomes of values: see `perdure.data`. `build` names this process's code; `pinned`: runs that begin
-        here stay on it. `propagators` carry context along, `interceptors` are around everything. Nothing is opened yet.
+        here stay on it. `propagators` carry context along, `interceptors` are around everything. `limits` are those of
+        task queues, one each. Nothing is opened yet.
         """
         self.url = url
         self.queue = checked_id("queue", queue)
@@ -97,19 +98,14 @@ class Perdure:
         self._registry = Registry(build, pinned=pinned)
         self.around = self._registry.around = Around(propagators, interceptors)
         self._clock: Clock = SystemClock()
-        cpus = os.cpu_count() or 1
-        limits = ActivityLimits(
-            activities_max=checked_positive("activities_max", activities_max),
-            threads_max=checked_positive("threads_max", min(32, cpus + 4) if threads_max is None else threads_max),
-            processes_max=checked_positive("processes_max", cpus if processes_max is None else processes_max),
-        )
         self._options = WorkerOptions(
             queues=(queue,),
             runs_max=checked_positive("runs_max", runs_max),
             cache_size=checked_positive("cache_size", cache_size),
             lease_ms=duration_ms("lease", lease),
             retention_ms=None if retention is None else duration_ms("retention", retention),
-            limits=limits,
+            limits=checked_room(activities_max, threads_max, processes_max),
+            queue_limits=checked_limits(limits),
             turn_bytes_max=self.data.turn_bytes_max,
         )
         self._runtime: AnyRuntime | None = None

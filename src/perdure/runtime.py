@@ -14,9 +14,10 @@ from perdure.engine.clock import Clock, SystemClock
 from perdure.engine.engine import Engine
 from perdure.worker.identity import new_worker_id
 from perdure.worker.mailbox import Mailbox
+from perdure.worker.options import WorkerOptions
 from perdure.worker.registry import Registry
 from perdure.worker.watchdog import Watchdog
-from perdure.worker.worker import Worker, WorkerOptions
+from perdure.worker.worker import Worker
 
 T = TypeVar("T")
 

@@ -23,7 +23,7 @@ from perdure.runtime import Runtime
 from perdure.stores.sqlite import SqliteStore
 from perdure.testing.conformance.samples import count_of
 from perdure.testing.invariants import all_runs, fsck
-from perdure.worker.worker import WorkerOptions
+from perdure.worker.options import WorkerOptions
 from tests.e2e.kill_world import LEDGER, Scenario, outcomes_recorded, registry
 
 PROCESSES_COUNT = 8

@@ -33,8 +33,8 @@ from perdure.runtime import Runtime
 from perdure.stores.sqlite import SqliteStore
 from perdure.testing.invariants import all_runs, fsck
 from perdure.testing.wrapper import StoreWrapper
+from perdure.worker.options import WorkerOptions
 from perdure.worker.registry import Registry
-from perdure.worker.worker import WorkerOptions
 
 R = TypeVar("R")
 

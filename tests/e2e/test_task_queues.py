@@ -1,12 +1,19 @@
 """Task queues: priorities, fair shares, and who gives way to whom, through the whole API."""
 
 import asyncio
+import contextlib
+import itertools
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from perdure import Perdure, workflow
+from perdure import Perdure, QueueLimit, workflow
 from perdure.core.errors import InvalidId, InvalidOption
 from perdure.core.ids import RunId
+from perdure.testing import TestEnvironment
+from tests.e2e.worlds import sqlite_url
 
 
 async def waiting_lines(app: Perdure) -> list[str | None]:
@@ -152,3 +159,115 @@ async def test_what_is_no_rank_is_refused(options: dict[str, object], message: s
         assert not await app.list()
     with pytest.raises((InvalidOption, InvalidId), match=message):
         work.options(**options)  # pyright: ignore[reportArgumentType]
+
+
+async def test_a_rate_spreads_what_was_asked_for_at_once(url: str) -> None:
+    app = Perdure(url, limits=[QueueLimit("default", per_second=2)])
+    env = TestEnvironment(app, store=url)
+    began: list[float] = []
+
+    @app.activity
+    async def send(number: int) -> None:
+        del number
+        began.append(env.now.timestamp())
+
+    @app.workflow
+    async def all_at_once() -> None:
+        await asyncio.gather(*[send(number) for number in range(6)])
+        await send(6)
+
+    async with env:
+        await (await app.start(all_at_once)).result()
+
+    gaps = [after - before for before, after in itertools.pairwise(began)]
+    assert [round(gap, 3) for gap in gaps] == [0.5] * 6
+
+
+async def test_each_tenant_has_a_rate_of_its_own(url: str) -> None:
+    app = Perdure(url, limits=[QueueLimit("default", per_key_per_second=1 / 60)])
+    env = TestEnvironment(app, store=url)
+    began: list[tuple[str, float]] = []
+
+    @app.activity
+    async def send(tenant: str) -> None:
+        began.append((tenant, env.now.timestamp()))
+
+    @app.workflow
+    async def job(tenant: str) -> None:
+        for _ in range(2):
+            await send(tenant)
+
+    async with env:
+        start_s = env.now.timestamp()
+        handles = [await app.start(job, tenant, fairness_key=tenant) for tenant in ("a", "b")]
+        for handle in handles:
+            await handle.result()
+
+    minutes = sorted((tenant, round((at_s - start_s) / 60)) for tenant, at_s in began)
+    assert minutes == [("a", 0), ("a", 1), ("b", 0), ("b", 1)]
+
+
+@pytest.mark.parametrize("apps_count", [1, 2])
+async def test_so_many_run_at_once_in_all_workers_together(tmp_path: Path, apps_count: int) -> None:
+    running: Counter[str] = Counter()
+    most: Counter[str] = Counter()
+    done: list[str] = []
+
+    def made() -> Perdure:
+        limit = QueueLimit("default", concurrent=3, concurrent_per_key=2)
+        app = Perdure(sqlite_url(tmp_path), limits=[limit])
+
+        @app.activity
+        async def work(tenant: str) -> None:
+            for each in (tenant, "all"):
+                running[each] += 1
+                most[each] = max(most[each], running[each])
+            await asyncio.sleep(0.002)
+            for each in (tenant, "all"):
+                running[each] -= 1
+            done.append(tenant)
+
+        @app.workflow
+        async def job(tenant: str) -> None:
+            for _ in range(3):
+                await work(tenant)
+
+        return app
+
+    apps = [made() for _ in range(apps_count)]
+    async with contextlib.AsyncExitStack() as stack:
+        for app in apps:
+            await stack.enter_async_context(app)
+        handles = [
+            await apps[0].start_by_name("job", tenant, fairness_key=tenant) for tenant in ("a", "b") for _ in range(5)
+        ]
+        for handle in handles:
+            await handle.result()
+
+    assert len(done) == 30
+    assert most["all"] <= 3
+    assert max(most["a"], most["b"]) <= 2
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: QueueLimit("q"), "limits nothing.*give one of per_second, concurrent"),
+        (lambda: QueueLimit("", concurrent=1), "is empty"),
+        (lambda: QueueLimit("q", concurrent=0), "concurrent=0 is no count"),
+        (lambda: QueueLimit("q", concurrent=True), "concurrent=True"),
+        (lambda: QueueLimit("q", concurrent_per_key=-1), "concurrent_per_key=-1"),
+        (lambda: QueueLimit("q", per_second=0), "per_second=0 is no rate"),
+        (lambda: QueueLimit("q", per_second=-2), "per_second=-2"),
+        (lambda: QueueLimit("q", per_second=float("nan")), "per_second=nan"),
+        (lambda: QueueLimit("q", per_key_per_second=float("inf")), "per_key_per_second=inf"),
+        (lambda: QueueLimit("q", per_second="5"), "per_second='5'"),  # pyright: ignore[reportArgumentType]
+        (lambda: Perdure("memory://", limits=[QueueLimit("q", concurrent=1)] * 2), "limits queue 'q' a second time"),
+        (lambda: Perdure("memory://", limits=["q"]), "'q' is no QueueLimit"),  # pyright: ignore[reportArgumentType]
+        (lambda: Perdure("memory://", limits=5), "limits=5 is no list"),  # pyright: ignore[reportArgumentType]
+    ],
+    ids=lambda value: value.split(".*")[0] if isinstance(value, str) else "",
+)
+def test_what_is_no_limit_is_refused(make: Callable[[], object], message: str) -> None:
+    with pytest.raises((InvalidOption, InvalidId), match=message):
+        make()

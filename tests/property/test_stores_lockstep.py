@@ -16,6 +16,7 @@ from perdure.core.attributes import Attribute, AttributeKind
 from perdure.core.filter.build import runs_where
 from perdure.core.filter.tree import EVERYTHING, Filter
 from perdure.core.ids import RunId, WorkerId, WorkflowId
+from perdure.core.queue_limit import QueueLimit
 from perdure.core.rank import Rank
 from perdure.core.store import (
     Beat,
@@ -69,6 +70,18 @@ ranks = st.one_of(
         st.sampled_from([None, 0.3, 7.0]),
     ),
 )
+limits = st.lists(
+    st.sampled_from(
+        [
+            QueueLimit("main", per_second=20),
+            QueueLimit("main", concurrent=2, per_key_per_second=70),
+            QueueLimit("main", concurrent_per_key=1),
+            QueueLimit("side", concurrent=1, per_second=1),
+        ]
+    ),
+    max_size=2,
+    unique_by=lambda limit: limit.queue,
+).map(tuple)
 retries = st.builds(Retry, st.integers(2, 4), moments, later, blobs, st.one_of(st.none(), blobs))
 
 
@@ -290,6 +303,7 @@ class Stores(RuleBasedStateMachine):
             number=st.integers(2, 3),
             since=st.integers(1, 2),
             full=st.sets(st.sampled_from(ACTIVITIES)).map(frozenset),
+            limits=limits,
         ),
         now_ms=moments,
         late=st.sampled_from([0, 0, 0, 1, 2]),

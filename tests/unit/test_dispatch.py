@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from perdure.core.dispatch import CLOCK, PASS, PASSES_MAX, Candidate, Choice, Entry, Line, Want, choose
+from perdure.core.queue_limit import QueueLimit
 from perdure.core.rank import Rank, effective, inherited
 
 Waiting = dict[str, list[Candidate]]
@@ -20,11 +21,17 @@ def waiting(**counts: int) -> Waiting:
 
 
 def choice(
-    there: Waiting, want: Want, books: Mapping[Entry, int] | None = None, *, full: Waiting | None = None
+    there: Waiting,
+    want: Want,
+    books: Mapping[Entry, int] | None = None,
+    *,
+    held: Mapping[tuple[str, str], int] | None = None,
+    full: Waiting | None = None,
 ) -> Choice:
     """What a claim gets of one queue."""
     lines = [Line("q", name, found) for name, found in there.items()]
-    return choose(lines, books or {}, want, full=[Line("q", name, found) for name, found in (full or {}).items()])
+    without_room = [Line("q", name, found) for name, found in (full or {}).items()]
+    return choose(lines, books or {}, want, held=held, full=without_room)
 
 
 def served(there: Waiting, count: int) -> list[int]:
@@ -46,7 +53,9 @@ def served(there: Waiting, count: int) -> list[int]:
 
 
 def test_nothing_is_chosen_of_nothing() -> None:
-    assert choice({}, Want(10, 5, 1)) == Choice([], None, {})
+    found = choice({}, Want(10, 5, 1))
+
+    assert (found.keys, found.best_left, found.next_at_ms, found.changes) == ([], None, None, {})
 
 
 def test_a_lower_priority_is_empty_before_the_next_one_gets_anything() -> None:
@@ -140,3 +149,41 @@ def test_what_says_nothing_new_is_plain() -> None:
     assert effective(Rank(priority=3), Rank(priority=5)) is None
     assert effective(None, Rank(weight=7.0)) is None
     assert effective(None, Rank(key="a")) == Rank(key="a")
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.5, 1, 3, 10, 64, 999, 100_000])
+def test_a_rate_is_kept_to_the_millisecond_over_a_long_time(rate: float) -> None:
+    books: dict[Entry, int] = {}
+    count, now_ms, end_ms = 0, 0, round(20_000 / rate)
+    while now_ms <= end_ms:
+        there = {"3": [Candidate(0, (0, number)) for number in range(300)]}
+        found = choice(there, Want(now_ms, 300, 1, (QueueLimit("q", per_second=rate),)), books)
+        books = {entry: number for entry, number in (books | dict(found.changes)).items() if number is not None}
+        count += len(found.keys)
+        if found.next_at_ms is None:
+            # More than one claim asks for.
+            now_ms += 1
+            continue
+        assert found.next_at_ms > now_ms
+        now_ms = found.next_at_ms
+
+    allowed = rate * end_ms / 1_000
+    assert allowed * 0.9 <= count <= allowed + max(1, rate / 10) + 1
+
+
+def test_limits_of_one_queue_are_all_kept() -> None:
+    limit = QueueLimit("q", concurrent=5, concurrent_per_key=2, per_second=30)
+    there = waiting(p1_a=9, p3_=9, p3_b=9, p5_c=9)
+
+    found = choice(there, Want(10, 50, 1, (limit,)), held={("q", "3b"): 1, ("q", "5d"): 1})
+
+    assert [key[0] for key in found.keys] == [0, 0, 1]
+    assert (found.best_left, found.next_at_ms, found.limited) == (None, None, [(1, 0)])
+
+
+def test_what_a_limit_keeps_is_not_told_as_left_for_lack_of_room() -> None:
+    limit = QueueLimit("q", concurrent_per_key=1)
+
+    found = choice(waiting(p1_a=3, p4_b=3), Want(10, 0, 1, (limit,)), held={("q", "1a"): 1}, full=waiting(p2_a=1))
+
+    assert (found.keys, found.best_left) == ([], 4)

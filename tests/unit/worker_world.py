@@ -23,8 +23,9 @@ from perdure.stores.memory import MemoryStore
 from perdure.testing.faults import Fate, FaultyStore, OneFate
 from perdure.testing.virtual import VirtualClock, VirtualLoop
 from perdure.worker.mailbox import Mailbox
+from perdure.worker.options import WorkerOptions
 from perdure.worker.registry import Registry
-from perdure.worker.worker import Worker, WorkerOptions
+from perdure.worker.worker import Worker
 from tests.unit.virtual_time import virtual_loop
 
 R = TypeVar("R")

@@ -7,6 +7,7 @@ import msgspec
 
 from perdure.core.attributes import Attribute
 from perdure.core.ids import RunId, WorkerId, WorkflowId
+from perdure.core.queue_limit import QueueLimit
 from perdure.core.rank import Rank
 
 
@@ -293,6 +294,8 @@ class ClaimRequest(msgspec.Struct, frozen=True, gc=False):
     """The first of its latest tries whose answer it may have missed; `number` if there is none."""
     full: frozenset[str] = frozenset()
     """Activities for which there is no room now: none is handed out, but see `Claimed.best_left`."""
+    limits: tuple[QueueLimit, ...] = ()
+    """Of its queues: no more attempts are handed out than they allow. What the worker did not claim is not counted."""
 
 
 SUSPECT_DEATHS = 2

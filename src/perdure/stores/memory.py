@@ -316,9 +316,12 @@ class MemoryStore:
             self._repeats[request.worker] = request.number
         runs = [self._claim_run(request, run, now_ms) for run in self._holdings.runs_due(request, now_ms)]
         missed = self._holdings.missed_attempts(request)
-        chosen, best_left = self._holdings.choose_attempts(request, now_ms)
-        attempts = [self._claim_attempt(request, one, now_ms) for one in (*missed, *chosen)]
-        return Claimed(tuple(runs), tuple(attempts), self._holdings.next_due_at_ms(request, now_ms), best_left)
+        choice = self._holdings.choose_attempts(request, now_ms)
+        due = [*missed, *(self._holdings.attempt(key) for key in choice.keys)]
+        attempts = [self._claim_attempt(request, one, now_ms) for one in due]
+        moments = (choice.next_at_ms, self._holdings.next_due_at_ms(request, now_ms))
+        next_due_at_ms = min((moment for moment in moments if moment is not None), default=None)
+        return Claimed(tuple(runs), tuple(attempts), next_due_at_ms, choice.best_left)
 
     def _claim_run(self, request: ClaimRequest, run: MemoryRun, now_ms: int) -> ClaimedRun:
         messages = [message for message in run.sorted_inbox() if message.delivery.visible_at_ms <= now_ms]

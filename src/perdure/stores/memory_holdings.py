@@ -3,7 +3,9 @@
 import itertools
 from collections.abc import Callable, Mapping
 
+from perdure.core.dispatch import Choice
 from perdure.core.ids import WorkerId
+from perdure.core.rank import PLAIN_LINE
 from perdure.core.store import SUSPECT_DEATHS, ClaimRequest
 from perdure.stores.agenda import Agenda
 from perdure.stores.memory_queues import RankedQueues
@@ -63,6 +65,9 @@ class Holdings:
         if attempt is not None:
             if attempt.worker is not None:
                 self.held_attempts[attempt.worker].pop(attempt.key)
+                if attempt.line is not None:
+                    # Limits may have waited for its end.
+                    self._changed()
             self._due_attempts.put(attempt.key, (attempt.queue, attempt.name, False), None)
             self._queues.drop(attempt)
 
@@ -100,19 +105,24 @@ class Holdings:
                 self.drop_attempt(attempt.run, attempt.call_id)
         return [attempt for attempt in missed if not attempt.cancelled]
 
-    def choose_attempts(self, request: ClaimRequest, now_ms: int) -> tuple[list[MemoryAttempt], int | None]:
-        """What a claim hands out of new attempts, and the best priority of those that are left."""
-        if not self._queues:
-            return self._attempts_due(request, now_ms), None
+    def choose_attempts(self, request: ClaimRequest, now_ms: int) -> Choice:
+        """What a claim hands out of new attempts."""
+        if not self._queues and not request.limits:
+            return Choice([attempt.key for attempt in self._attempts_due(request, now_ms)])
         plain = [
-            self._attempt(key)
+            self.attempt(key)
             for kind in itertools.product(set(request.queues), request.activities | request.full, (False, True))
             for _, key in self._due_attempts.due(kind, now_ms)
         ]
         choice = self._queues.choose(request, plain, now_ms)
-        return [self._attempt(key) for key in choice.keys], choice.best_left
+        for attempt in [self.attempt(key) for key in choice.limited]:
+            # From here on it is counted.
+            self._due_attempts.put(attempt.key, (attempt.queue, attempt.name, False), None)
+            attempt.line = PLAIN_LINE
+        return choice
 
-    def _attempt(self, key: tuple[int, int]) -> MemoryAttempt:
+    def attempt(self, key: tuple[int, int]) -> MemoryAttempt:
+        """The attempt of this key."""
         return self._runs[key[0]].attempts[key[1]]
 
     def _attempts_due(self, request: ClaimRequest, now_ms: int) -> list[MemoryAttempt]:
@@ -123,7 +133,7 @@ class Holdings:
         suspect = [self._due_attempts.due((*kind, True), now_ms, suspects_max) for kind in kinds]
         suspects = sorted(itertools.chain.from_iterable(suspect))[:suspects_max]
         keys = sorted([*itertools.chain.from_iterable(fresh), *suspects])[: request.attempts_max]
-        return [self._attempt(key) for _, key in keys]
+        return [self.attempt(key) for _, key in keys]
 
     def next_due_at_ms(self, request: ClaimRequest, now_ms: int) -> int | None:
         """See `Claimed.next_due_at_ms`."""

@@ -1,5 +1,6 @@
 """The memory store's attempts with a rank, and the choice among those that wait. It decides nothing."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from perdure.core.dispatch import Candidate, Choice, Entry, Line, Want, choose
@@ -30,12 +31,14 @@ class RankedQueues:
     def choose(self, request: ClaimRequest, plain: Sequence[MemoryAttempt], now_ms: int) -> Choice:
         """The choice among those that are due; `plain` are those without a rank."""
         due = [*plain, *(attempt for attempt in self._free(request) if attempt.ready_at_ms <= now_ms)]
-        want = Want(now_ms, request.attempts_max, min(request.suspects_max, request.attempts_max))
+        suspects_max = min(request.suspects_max, request.attempts_max)
+        want = Want(now_ms, request.attempts_max, suspects_max, request.limits)
         books = {entry: number for entry, number in self._books.items() if entry[0] in request.queues}
         lines, full = (
-            _lines([each for each in due if each.name in names], now_ms) for names in (request.activities, request.full)
+            _lines([each for each in due if each.name in names]) for names in (request.activities, request.full)
         )
-        choice = choose(lines, books, want, full=full)
+        held = Counter((each.queue, each.line or "") for each in self._attempts.values() if each.worker is not None)
+        choice = choose(lines, books, want, held=held, full=full)
         for entry, number in choice.changes.items():
             if number is None:
                 del self._books[entry]
@@ -64,8 +67,8 @@ class RankedQueues:
         ]
 
 
-def _lines(attempts: Iterable[MemoryAttempt], now_ms: int) -> list[Line]:
+def _lines(attempts: Iterable[MemoryAttempt]) -> list[Line]:
     by_line: dict[tuple[str, str], list[Candidate]] = {}
     for attempt in attempts:
-        by_line.setdefault((attempt.queue, attempt.line or PLAIN_LINE), []).append(attempt.candidate(now_ms))
+        by_line.setdefault((attempt.queue, attempt.line or PLAIN_LINE), []).append(attempt.candidate())
     return [Line(queue, line, sorted(found)) for (queue, line), found in sorted(by_line.items())]

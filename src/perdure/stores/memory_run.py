@@ -75,11 +75,10 @@ class MemoryAttempt(msgspec.Struct):
             line=self.line,
         )
 
-    def candidate(self, now_ms: int) -> Candidate:
+    def candidate(self) -> Candidate:
         """What the choice among attempts sees of it."""
-        expired = self.expires_at_ms is not None and self.expires_at_ms <= now_ms
         suspect = self.deaths_count >= SUSPECT_DEATHS
-        return Candidate(self.ready_at_ms, self.key, self.weight_milli, suspect, expired)
+        return Candidate(self.ready_at_ms, self.key, self.weight_milli, suspect, self.expires_at_ms)
 
     def claimed(self, now_ms: int) -> ClaimedAttempt:
         """What its new holder is told."""

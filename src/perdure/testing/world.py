@@ -24,7 +24,8 @@ from perdure.testing.virtual import VirtualClock, VirtualLoop, VirtualTime
 from perdure.testing.witness import Witness
 from perdure.worker.activities import ActivityLimits
 from perdure.worker.mailbox import Mailbox
-from perdure.worker.worker import Worker, WorkerOptions
+from perdure.worker.options import WorkerOptions
+from perdure.worker.worker import Worker
 
 T = TypeVar("T")
 

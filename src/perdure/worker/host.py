@@ -45,7 +45,7 @@ from perdure.worker.outcomes import LATER_TYPE
 from perdure.worker.parking import Parking, decodable
 from perdure.worker.registry import Registry
 from perdure.worker.settling import Settling
-from perdure.worker.stepping import Stepper
+from perdure.worker.stepping import Served, Stepper
 from perdure.worker.watchdog import Watched
 
 logger = logging.getLogger("perdure.worker")
@@ -61,7 +61,7 @@ class RunHost:
         registry: Registry,
         runner: ActivityRunner,
         *,
-        queues: frozenset[str],
+        queues: Served,
         cache_size: int,
         events: HostEvents,
         watched: Watched,

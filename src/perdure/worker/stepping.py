@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import NamedTuple
 
 from perdure.core.command import RecordLocalActivity, RunActivity
 from perdure.core.errors import TurnTooLarge
@@ -19,6 +20,14 @@ from perdure.worker.registry import Registry
 from perdure.worker.watchdog import Watched
 
 
+class Served(NamedTuple):
+    """Task queues of a worker."""
+
+    queues: frozenset[str]
+    limited: frozenset[str] = frozenset()
+    """Those whose attempts all go through the store, which alone can count them."""
+
+
 class Stepper:
     """Takes turns for one host."""
 
@@ -27,13 +36,13 @@ class Stepper:
         registry: Registry,
         runner: ActivityRunner,
         *,
-        queues: frozenset[str],
+        queues: Served,
         watched: Watched,
         turn_bytes_max: int = TURN_BYTES_MAX,
     ) -> None:
         self._activities = registry.runnable
         self._runner = runner
-        self._queues = queues
+        self._queues, self._limited = queues
         self._watched = watched
         self._turn_bytes_max = turn_bytes_max
         self.draining = False
@@ -78,7 +87,9 @@ class Stepper:
                 turn,
                 consumed=[message.id for message in messages] if messages and create is None else (),
                 finished=tuple([answer.call_id for answer in answers]),
-                keeps=self._keep if self.best_left is None else partial(self._keep_before, held.live),
+                keeps=self._keep
+                if self.best_left is None and not self._limited
+                else partial(self._keep_with_care, held.live),
                 busy=bool(held.jobs or held.messages or held.answers or held.live.open.paused),
                 create=create,
                 bytes_max=self._turn_bytes_max,
@@ -88,10 +99,13 @@ class Stepper:
             held.live.turns_count = turn.number - 1
             raise
 
-    def _keep_before(self, live: LiveRun, call: RunActivity) -> bool:
-        """As `_keep`, where attempts wait in the store: only what goes before all of them stays here."""
-        priority = priority_of(inherited(call.options.rank, rank_of(live)))
-        return self.best_left is not None and priority < self.best_left and self._keep(call)
+    def _keep_with_care(self, live: LiveRun, call: RunActivity) -> bool:
+        """As `_keep`, but of no queue with limits, and only what goes before all that waits in the store for room."""
+        if (call.queue or live.open.queue) in self._limited:
+            return False
+        if self.best_left is not None and priority_of(inherited(call.options.rank, rank_of(live))) >= self.best_left:
+            return False
+        return self._keep(call)
 
     def _keep(self, call: RunActivity) -> bool:
         """Whether this worker runs a new activity itself; if so, its room is reserved."""

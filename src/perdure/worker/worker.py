@@ -8,13 +8,10 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
-import msgspec
-
 from perdure.core import codec
 from perdure.core.command import RunActivity
 from perdure.core.errors import StoreError, UndecodablePayload
 from perdure.core.ids import RunId, WorkerId
-from perdure.core.limits import TURN_BYTES_MAX
 from perdure.core.message import Outcome, Started
 from perdure.core.store import (
     SUSPECT_DEATHS,
@@ -31,14 +28,16 @@ from perdure.engine.clock import Clock
 from perdure.engine.engine import Engine
 from perdure.engine.live import LiveRun
 from perdure.engine.pipeline import promptly, surely
-from perdure.worker.activities import ActivityLimits, ActivityRunner
+from perdure.worker.activities import ActivityRunner
 from perdure.worker.claimed import claimed_job, stillborn
 from perdure.worker.host import HostEvents, RunHost
 from perdure.worker.identity import is_gone
 from perdure.worker.job import Job
 from perdure.worker.mailbox import Mailbox
+from perdure.worker.options import WorkerOptions
 from perdure.worker.registry import Registry
 from perdure.worker.retention import delete_old_runs
+from perdure.worker.stepping import Served
 from perdure.worker.system import context_of
 from perdure.worker.watchdog import Watched
 
@@ -52,23 +51,6 @@ NEWS_PAUSE_MS = 10
 """Least time between two claims for news of the store: every run that closes is news, and nothing to claim."""
 FALLBACK_POLL_MS = 5_000
 """A claim is made this often even if nothing woke the worker: the idle budget is one query a second a process."""
-
-
-class WorkerOptions(msgspec.Struct, frozen=True):
-    """How much a worker takes on."""
-
-    queues: tuple[str, ...] = ("default",)
-    runs_max: int = 1_000
-    """Runs that take turns at the same time; sleeping ones do not count."""
-    cache_size: int = 500
-    """Idle live runs kept in memory."""
-    lease_ms: int = 10_000
-    """How long others wait for a silent worker."""
-    limits: ActivityLimits = ActivityLimits()
-    retention_ms: int | None = None
-    """Runs that closed longer ago are deleted; None: never."""
-    turn_bytes_max: int = TURN_BYTES_MAX
-    """As it is in memory; what lies outside the store makes it larger than it is there."""
 
 
 class Worker:
@@ -117,7 +99,7 @@ class Worker:
             clock,
             registry,
             self._runner,
-            queues=frozenset(options.queues),
+            queues=Served(frozenset(options.queues), frozenset(limit.queue for limit in options.queue_limits)),
             cache_size=options.cache_size,
             events=events,
             watched=self.watched,
@@ -127,6 +109,7 @@ class Worker:
         self._loops: list[asyncio.Task[None]] = []
         self._claim_now = asyncio.Event()
         self._beat_now = asyncio.Event()
+        self._limits = tuple(limit for limit in options.queue_limits if limit.queue in options.queues)
         self._claims_count = 0
         self._claim_was_full = False
         self._next_due_at_ms: int | None = None
@@ -346,6 +329,7 @@ class Worker:
             suspects_max=0 if self._suspects_running else 1,
             number=self._claims_count,
             since=since,
+            limits=self._limits,
             full=frozenset(runnable) - activities if len(activities) < len(runnable) else frozenset(),
         )
 

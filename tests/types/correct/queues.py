@@ -2,9 +2,11 @@
 
 from typing import assert_type
 
-from perdure import Handle, Perdure, workflow
+from perdure import Handle, Perdure, QueueLimit, workflow
 
-app = Perdure("memory://")
+LIMITS = [QueueLimit("default", per_second=1 / 60, concurrent=4), QueueLimit("mail", concurrent_per_key=1)]
+app = Perdure("memory://", limits=LIMITS)
+assert_type(LIMITS[0].per_key_per_second, float | None)
 
 
 @app.activity(priority=1, fairness_key="tenant", fairness_weight=0.5)

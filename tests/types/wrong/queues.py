@@ -1,8 +1,10 @@
 """Ranks that are none."""
 
-from perdure import Perdure, workflow
+from perdure import Perdure, QueueLimit, workflow
 
-app = Perdure("memory://")
+app = Perdure("memory://", limits=QueueLimit("default", concurrent=1))  # error: reportArgumentType
+QueueLimit("default", 5)  # error: reportCallIssue
+QueueLimit("default", concurrent=0.5)  # error: reportArgumentType
 
 
 @app.activity(priority="high")  # error: reportArgumentType

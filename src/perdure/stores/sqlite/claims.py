@@ -20,7 +20,7 @@ from perdure.core.store import (
 )
 from perdure.stores.sqlite.database import Database
 from perdure.stores.sqlite.messages import deliver
-from perdure.stores.sqlite.queues import Ranked, write_books
+from perdure.stores.sqlite.queues import Ranked, write_choice
 from perdure.stores.sqlite.reads import records, turns
 from perdure.stores.sqlite.statements import TEXTS
 
@@ -106,6 +106,7 @@ def finish(db: Database, worker: WorkerId | None, finishes: Sequence[Finish]) ->
             case _:
                 over += key
     db.run_rows("delete_attempts", over)
+    db.changed = db.changed or (db.slots_awaited and bool(over))
     deliver(db, deliveries)
     if retries:
         db.run_rows("retry_attempts", retries)
@@ -147,7 +148,7 @@ def peek(db: Database, request: ClaimRequest, now_ms: int) -> Claimed | None:
     choice = _attempts_due(db, request, now_ms) if ranked is None else ranked.choose()
     if choice.keys:
         return None
-    return Claimed((), (), _next_due_at_ms(db, request, lease_id, now_ms, ranked), choice.best_left)
+    return Claimed((), (), _next_due_at_ms(db, request, lease_id, now_ms, ranked, choice), choice.best_left)
 
 
 def claim(db: Database, request: ClaimRequest, now_ms: int) -> Claimed:
@@ -161,9 +162,11 @@ def claim(db: Database, request: ClaimRequest, now_ms: int) -> Claimed:
     by = lease_id, request.number
     runs = _claim_runs(db, _runs_due(db, request, lease_id, now_ms), by, now_ms)
     choice = _attempts_due(db, request, now_ms) if ranked is None else ranked.choose()
-    write_books(db, choice)
+    write_choice(db, choice)
+    db.slots_awaited = db.slots_awaited or bool(request.limits)
     attempts = _claim_attempts(db, [*missed, *choice.keys], by, now_ms)
-    return Claimed(runs, attempts, _next_due_at_ms(db, request, lease_id, now_ms, ranked), choice.best_left)
+    next_due_at_ms = _next_due_at_ms(db, request, lease_id, now_ms, ranked, choice)
+    return Claimed(runs, attempts, next_due_at_ms, choice.best_left)
 
 
 def _claimer(db: Database, request: ClaimRequest, now_ms: int) -> tuple[int | None, Ranked | None]:
@@ -171,7 +174,7 @@ def _claimer(db: Database, request: ClaimRequest, now_ms: int) -> tuple[int | No
     row = db.execute(TEXTS["find_claimer"], (request.worker,)).fetchone()
     if row is None:
         return None, None
-    return row[0], Ranked(db, request, now_ms) if row[1] else None
+    return row[0], Ranked(db, request, now_ms) if row[1] or request.limits else None
 
 
 def _missed_attempts(db: Database, request: ClaimRequest, lease_id: int) -> list[tuple[int, int]]:
@@ -268,9 +271,11 @@ def _claimed_attempt(row: Sequence[Any], found: dict[tuple[int, int], bytes], no
 
 
 def _next_due_at_ms(
-    db: Database, request: ClaimRequest, lease_id: int, now_ms: int, ranked: Ranked | None
+    db: Database, request: ClaimRequest, lease_id: int, now_ms: int, ranked: Ranked | None, choice: Choice
 ) -> int | None:
     moments: list[int] = [] if ranked is None else ranked.next_ms()
+    if choice.next_at_ms is not None:
+        moments.append(choice.next_at_ms)
     held: int | None = db.value("next_held_run_ms", lease_id, now_ms)
     if held is not None:
         moments.append(held)

@@ -28,6 +28,8 @@ class Database:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
         self.changed = False
+        self.slots_awaited = False
+        """Some claim had limits: where an attempt is over, more may be claimable."""
         self.statements_count = 0
         """How many statements were executed; for tests of the hot path."""
         self._keys: dict[RunId, int] = {}

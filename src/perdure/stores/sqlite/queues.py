@@ -41,14 +41,22 @@ class Ranked:
     def choose(self) -> Choice:
         """The choice among those that are due."""
         request = self._request
-        want = Want(self._now_ms, request.attempts_max, self._suspects_max)
+        want = Want(self._now_ms, request.attempts_max, self._suspects_max, request.limits)
         books = self._db.values_of("books", list(dict.fromkeys(request.queues)))
         return choose(
             self._lines(request.activities, min(CHUNK_MAX, request.attempts_max + 1)),
             {(queue, what, whose): number for queue, what, whose, number in books},
             want,
+            held=self._held(),
             full=self._lines(request.full, 1) if request.full else (),
         )
+
+    def _held(self) -> dict[tuple[str, str], int]:
+        """How many of each queue and line are held, of queues that limit it."""
+        limits = self._request.limits
+        queues = [each.queue for each in limits if each.concurrent is not None or each.concurrent_per_key is not None]
+        found = self._db.values_of("held_in_lines", queues) if queues else []
+        return {(queue, line): count for queue, line, count in found}
 
     def _places(self, names: Iterable[str]) -> list[tuple[str, str, str]]:
         """Queue, activity and line of the attempts with a rank, due or not."""
@@ -91,8 +99,7 @@ class Ranked:
 
     def _candidate(self, row: Sequence[Any]) -> Candidate:
         _, ready_at_ms, run_key, call_id, weight, deaths_count, expires_at_ms = row
-        expired = expires_at_ms is not None and expires_at_ms <= self._now_ms
-        return Candidate(ready_at_ms, (run_key, call_id), weight, deaths_count >= SUSPECT_DEATHS, expired)
+        return Candidate(ready_at_ms, (run_key, call_id), weight, deaths_count >= SUSPECT_DEATHS, expires_at_ms)
 
     def next_ms(self) -> list[int]:
         """When more attempts with a rank can be taken."""
@@ -104,8 +111,10 @@ class Ranked:
         return self._db.numbers_of("next_ranked_ms", flat)
 
 
-def write_books(db: Database, choice: Choice) -> None:
-    """Remember what a choice changed."""
+def write_choice(db: Database, choice: Choice) -> None:
+    """Remember what a choice changed, and count the plain attempts that limits have let through."""
+    if choice.limited:
+        db.run_rows("rank_plain_attempts", [value for key in choice.limited for value in key], before=(PLAIN_LINE,))
     written = [(*entry, number) for entry, number in choice.changes.items() if number is not None]
     cleared = [entry for entry, number in choice.changes.items() if number is None]
     if written:

@@ -49,6 +49,17 @@ select min(at_ms) from (
    where queue = ? and name = ? and line = ? and lease_id is null and ready_at_ms > ? and deaths_count <= ?) as at_ms
  union all});
 
+-- name: held_in_lines
+-- How many attempts of each line are held.
+select json_group_array(json_array(queue, line, count)) from (
+  select queue, line, count(*) as count from attempts
+   where queue in (values {(?)}) and lease_id is not null and line is not null group by queue, line);
+
+-- name: rank_plain_attempts
+-- Plain attempts that a queue with limits hands out: only what has a line is counted.
+update attempts set line = ?, weight = 1000
+ where line is null and (run_key, call_id) in (select * from (values {(?, ?)}));
+
 -- name: books
 -- What is remembered of queues.
 select json_group_array(json_array(queue, what, whose, number)) from books where queue in (values {(?)});

@@ -149,6 +149,7 @@ def _write(db: Database, rows: _Rows, lease_id: int | None) -> None:
         db.run_rows("consume", rows.consumed)
     if rows.finished:
         db.run_rows("delete_attempts", rows.finished)
+        db.changed = db.changed or db.slots_awaited
     if rows.cancelled:
         db.run_rows("mark_cancelled", rows.cancelled)
         db.run_rows("delete_waiting_attempts", rows.cancelled)

@@ -29,6 +29,7 @@ from perdure.testing.conformance.effects import TestCommitEffects
 from perdure.testing.conformance.following import TestFollowing, TestStartingAgain
 from perdure.testing.conformance.lasting import TestLasting
 from perdure.testing.conformance.leasing import TestLeasing
+from perdure.testing.conformance.limiting import TestLimiting
 from perdure.testing.conformance.listing import TestListing
 from perdure.testing.conformance.missed_answers import TestMissedAnswers
 from perdure.testing.conformance.parking import TestParkingAndRetention
@@ -49,6 +50,7 @@ __all__ = [
     "TestFollowing",
     "TestLasting",
     "TestLeasing",
+    "TestLimiting",
     "TestListing",
     "TestMissedAnswers",
     "TestParkingAndRetention",

@@ -15,8 +15,9 @@ from perdure.testing.kit.faults import of_client
 from perdure.testing.kit.hosted import AnyTask, HostedLoop, HostedTime
 from perdure.testing.virtual import VirtualClock
 from perdure.worker.mailbox import Mailbox
+from perdure.worker.options import WorkerOptions
 from perdure.worker.registry import Registry
-from perdure.worker.worker import Worker, WorkerOptions
+from perdure.worker.worker import Worker
 
 T = TypeVar("T")
 

@@ -23,8 +23,8 @@ from perdure.testing.kit.standstill import open_runs
 from perdure.testing.kit.store import KitStore
 from perdure.testing.virtual import VirtualClock
 from perdure.worker.context import running_attempt
+from perdure.worker.options import WorkerOptions
 from perdure.worker.registry import Registry
-from perdure.worker.worker import WorkerOptions
 
 T = TypeVar("T")
 
