@@ -121,22 +121,18 @@ class DataConverter:
         """Encode each of `values` on its own. Raises what `to_payload` does, and `TooManyValues`."""
         if len(values) > VALUES_MAX:
             raise TooManyValues(what=what, count=len(values), limit=VALUES_MAX)
-        size = 0
-        payloads: list[Payload] = []
-        encode = self._encode
-        for value in values:
-            try:
-                data = encode(value)
-            except Exception:  # also of a value's own methods: the slow way says what is wrong with it
-                payload = self.to_payload(value, what=what)
-            else:
-                sound = type(value) in _PLAIN or not _suspect(data)
-                payload = Payload(data) if sound else self.to_payload(value, what=what)
-            size += len(payload.data)
-            payloads.append(payload)
+        try:
+            encoded = list(map(self._encode, values))
+        except Exception:  # also of a value's own methods: the slow way says what is wrong with it
+            encoded = None
+        if encoded is not None and (_PLAIN.issuperset(map(type, values)) or not any(map(_suspect, encoded))):
+            payloads, size = tuple(map(Payload, encoded)), sum(map(len, encoded))
+        else:
+            payloads = tuple([self.to_payload(value, what=what) for value in values])
+            size = sum([len(payload.data) for payload in payloads])
         if size > self._bytes_sure:
             self._check_sizes(payloads, size, what)
-        return tuple(payloads)
+        return payloads
 
     def _check_sizes(self, payloads: Sequence[Payload], size: int, what: str) -> None:
         largest = max(len(payload.data) for payload in payloads)

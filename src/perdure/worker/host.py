@@ -211,12 +211,12 @@ class RunHost:
                 end = ending(
                     job.call, attempt=job.attempt, scheduled_at_ms=job.scheduled_at_ms, outcome=outcome, now_ms=now_ms
                 )
-            if isinstance(end, Retry):
-                self._finishes.retry(job, end)
-                self._events.timer_set(end.due_at_ms)
-                if held is not None:
-                    self._rest(held)
-                continue
+                if isinstance(end, Retry):
+                    self._finishes.retry(job, end)
+                    self._events.timer_set(end.due_at_ms)
+                    if held is not None:
+                        self._rest(held)
+                    continue
             answer = ActivityClosed(call_id, end, job.attempt, job.started_at_ms, job.last_failure)
             if held is not None and (held.loading or call_id in held.live.open.calls):
                 if not held.answers:
@@ -353,11 +353,12 @@ class RunHost:
                 held.jobs.add(call.call_id)
                 definition = self._activities[call.name]
                 jobs.append(Job(live.run_id, live.workflow_id, call, definition, scheduled_at_ms=commit.at_ms))
-        for call_id in commit.cancelled:
-            self._runner.cancel(AttemptKey(live.run_id, call_id), "cancelled by the workflow")
-        for delivery in commit.deliveries:
-            self._events.timer_set(delivery.visible_at_ms)
+        if commit.cancelled:
+            for call_id in commit.cancelled:
+                self._runner.cancel(AttemptKey(live.run_id, call_id), "cancelled by the workflow")
         if commit.children or commit.deliveries:
+            for delivery in commit.deliveries:
+                self._events.timer_set(delivery.visible_at_ms)
             self._events.claimable()
         if commit.keep or held.claimed_count >= commit.number:
             if held.answers or held.messages or live.open.paused is not None:
