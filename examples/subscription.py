@@ -3,22 +3,18 @@
     python subscription.py        the same in seconds: one second of trial, then three periods of one second
 
 The workflow sleeps nearly all of its life and costs nothing meanwhile. What the customer pays can be looked up (a
-query) and changed (a signal) at any time; a cancellation ends it with the mail that fits.
+query) and changed (an update, which is checked first) at any time; a cancellation (a signal) ends it with the mail that
+fits.
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
-from perdure import Perdure, Signal, workflow
+from perdure import Perdure, workflow
 
 app = Perdure("sqlite:///subscriptions.db")
-
-CANCEL = Signal("cancel", str)
-"""Ends the subscription; the value is the customer's reason."""
-CHANGE_AMOUNT = Signal("change-amount", int)
-"""From the next charge on, so many cents."""
 
 
 @dataclass(frozen=True)
@@ -67,47 +63,63 @@ def charge(customer: str, cents: int, reference: str) -> None:
 
 
 @app.workflow
-async def subscription(plan: Plan) -> Account:
-    """From the welcome to the last mail; gives what was charged."""
-    account = Account(plan.cents, periods_charged=0, cents_charged=0)
-    cancellations = workflow.channel(CANCEL)
+class Subscription:
+    """One customer's subscription."""
 
-    @workflow.query(name="account")
-    def look_up() -> Account:
-        return account
+    @workflow.init
+    def __init__(self, plan: Plan) -> None:
+        self.account = Account(plan.cents, periods_charged=0, cents_charged=0)
+        self.cancelled = False
 
-    async def take_changes() -> None:
-        nonlocal account
-        async for cents in workflow.channel(CHANGE_AMOUNT):
-            account = Account(cents, account.periods_charged, account.cents_charged)
-
-    async def cancelled_within(length: timedelta) -> bool:
-        try:
-            async with asyncio.timeout(length.total_seconds()):
-                await cancellations.receive()
-        except TimeoutError:
-            return False
-        return True
-
-    async def bill() -> str:
-        nonlocal account
+    @workflow.run
+    async def run(self, plan: Plan) -> Account:
+        """From the welcome to the last mail; gives what was charged."""
         await send_mail(plan.customer, "Welcome! Your trial begins.")
-        if await cancelled_within(plan.trial):
+        await send_mail(plan.customer, await self._bill(plan))
+        return self.account
+
+    @workflow.signal
+    def cancel(self, reason: str) -> None:
+        """End the subscription."""
+        workflow.logger.info("cancelled: %s", reason)
+        self.cancelled = True
+
+    @workflow.update
+    def change_amount(self, cents: int) -> Account:
+        """From the next charge on, so many cents."""
+        self.account = replace(self.account, cents=cents)
+        return self.account
+
+    @change_amount.validator
+    def check_amount(self, cents: int) -> None:
+        """Refuse what nobody can be charged."""
+        if cents <= 0:
+            raise ValueError(f"{cents} cents cannot be charged")
+
+    @workflow.query
+    def look_up(self) -> Account:
+        """Where it stands."""
+        return self.account
+
+    async def _bill(self, plan: Plan) -> str:
+        """The trial and the periods; gives the text of the last mail."""
+        if await self._cancelled_within(plan.trial):
             return "You cancelled during the trial. Nothing was charged."
         for period in range(1, plan.periods + 1):
-            cents = account.cents
+            cents = self.account.cents
             await charge(plan.customer, cents, f"{workflow.info().workflow_id}/{period}")
-            account = Account(account.cents, period, account.cents_charged + cents)
-            if await cancelled_within(plan.period):
+            charged = self.account.cents_charged + cents
+            self.account = replace(self.account, periods_charged=period, cents_charged=charged)
+            if await self._cancelled_within(plan.period):
                 return f"Your subscription is cancelled after {period} paid periods."
         return "Your subscription has ended. Thank you!"
 
-    changes = asyncio.create_task(take_changes())
-    try:
-        await send_mail(plan.customer, await bill())
-    finally:
-        changes.cancel()
-    return account
+    async def _cancelled_within(self, length: timedelta) -> bool:
+        try:
+            await workflow.wait_condition(lambda: self.cancelled, timeout=length)
+        except TimeoutError:
+            return False
+        return True
 
 
 async def main() -> None:
@@ -115,11 +127,10 @@ async def main() -> None:
     second = timedelta(seconds=1)
     plan = Plan("ada@example.com", cents=900, trial=second, period=second, periods=3)
     async with app:
-        handle = await app.start(subscription, plan)
-        print("looked up:", await handle.query("account", result_type=Account))
+        handle = await app.start(Subscription.run, plan)
+        print("looked up:", await handle.query(Subscription.look_up))
         await asyncio.sleep(1.5)
-        await handle.signal(CHANGE_AMOUNT, 1_200)
-        print("looked up:", await handle.query("account", result_type=Account))
+        print("changed:", await handle.update(Subscription.change_amount, 1_200))
         print("in the end:", await handle.result())
 
 

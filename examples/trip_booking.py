@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from datetime import timedelta
 
-from perdure import Activity, ActivityError, Perdure, RetryPolicy, WorkflowFailed, activity, workflow
+from perdure import Perdure, RetryPolicy, WorkflowFailed, activity, workflow
 
 app = Perdure("sqlite:///trips.db")
 
@@ -120,18 +120,13 @@ class Trip:
 async def book_trip(trip: Trip) -> list[str]:
     """The numbers of the bookings: all of them, or an error and none."""
     reference = workflow.info().workflow_id
-    undo: list[Activity[[str], None]] = []
     numbers: list[str] = []
-    try:
-        async with asyncio.timeout(trip.patience.total_seconds()):
-            for make, unmake in STEPS:
-                # Noted before the booking is tried: one that failed or was cut short may have been made.
-                undo.append(unmake)
-                numbers.append(await make(reference, trip.destination))
-    except (ActivityError, TimeoutError, asyncio.CancelledError):
-        for unmake in reversed(undo):
-            await unmake(reference)
-        raise
+    # Where the block fails, runs out of time or is cancelled, what was added is called, the last one first.
+    async with workflow.Saga() as saga, asyncio.timeout(trip.patience.total_seconds()):
+        for make, unmake in STEPS:
+            # Before the booking is tried: one that failed or was cut short may have been made.
+            saga.add(unmake, reference)
+            numbers.append(await make(reference, trip.destination))
     return numbers
 
 

@@ -3,8 +3,10 @@
 import asyncio
 from datetime import timedelta
 
-from examples.subscription import CANCEL, CHANGE_AMOUNT, Account, Plan, app, subscription
-from perdure import Handle
+import pytest
+
+from examples.subscription import Account, Plan, Subscription, app
+from perdure import Handle, UpdateRejected
 from tests.examples import scripts
 
 SOON = timedelta(milliseconds=100)
@@ -13,7 +15,7 @@ LONG = timedelta(days=30)
 
 async def until_charged(handle: Handle[Account], periods: int) -> Account:
     """Look the account up until so many periods are charged."""
-    while (account := await handle.query("account", result_type=Account)).periods_charged < periods:
+    while (account := await handle.query(Subscription.look_up)).periods_charged < periods:
         await asyncio.sleep(0.01)
     return account
 
@@ -21,7 +23,7 @@ async def until_charged(handle: Handle[Account], periods: int) -> Account:
 async def test_three_years_are_charged_month_by_month() -> None:
     soon = timedelta(milliseconds=10)
     async with app:
-        handle = await app.start(subscription, Plan("ada", 900, trial=soon, period=soon), id="ada")
+        handle = await app.start(Subscription.run, Plan("ada", 900, trial=soon, period=soon), id="ada")
 
         assert await handle.result() == Account(cents=900, periods_charged=36, cents_charged=36 * 900)
 
@@ -34,9 +36,9 @@ async def test_three_years_are_charged_month_by_month() -> None:
 
 async def test_who_cancels_during_the_trial_pays_nothing() -> None:
     async with app:
-        handle = await app.start(subscription, Plan("ada", 900))
+        handle = await app.start(Subscription.run, Plan("ada", 900))
 
-        await handle.signal(CANCEL, "too dear")
+        await handle.signal(Subscription.cancel, "too dear")
 
         assert (await handle.result()).cents_charged == 0
 
@@ -46,10 +48,10 @@ async def test_who_cancels_during_the_trial_pays_nothing() -> None:
 
 async def test_who_cancels_later_pays_until_then() -> None:
     async with app:
-        handle = await app.start(subscription, Plan("ada", 900, trial=SOON, period=LONG))
+        handle = await app.start(Subscription.run, Plan("ada", 900, trial=SOON, period=LONG))
         await until_charged(handle, 1)
 
-        await handle.signal(CANCEL, "moved away")
+        await handle.signal(Subscription.cancel, "moved away")
 
         assert await handle.result() == Account(cents=900, periods_charged=1, cents_charged=900)
 
@@ -59,13 +61,15 @@ async def test_who_cancels_later_pays_until_then() -> None:
 async def test_the_amount_is_changed_and_looked_up_while_it_runs_also_after_a_restart() -> None:
     plan = Plan("ada", 900, trial=SOON, period=timedelta(seconds=2), periods=2)
     async with app:
-        handle = await app.start(subscription, plan, id="ada")
+        handle = await app.start(Subscription.run, plan, id="ada")
         assert (await until_charged(handle, 1)).cents == 900
-        await handle.signal(CHANGE_AMOUNT, 1_200)
+        assert (await handle.update(Subscription.change_amount, 1_200)).cents == 1_200
+        with pytest.raises(UpdateRejected, match="-1 cents cannot be charged"):
+            await handle.update(Subscription.change_amount, -1)
 
     async with app:
-        handle = app.handle("ada", subscription)
-        assert (await handle.query("account", result_type=Account)).cents == 1_200
+        handle = app.handle("ada", Subscription.run)
+        assert (await handle.query(Subscription.look_up)).cents == 1_200
 
         assert await handle.result() == Account(cents=1_200, periods_charged=2, cents_charged=2_100)
 
