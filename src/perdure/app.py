@@ -12,10 +12,7 @@ from msgspec.structs import replace
 from perdure.blocking import BlockingPerdure
 from perdure.bulk import Bulk
 from perdure.completion import Completions
-from perdure.core.errors import (
-    EngineStopped,
-    InvalidOption,
-)
+from perdure.core.errors import EngineStopped, InvalidOption
 from perdure.core.ids import RunId, WorkflowId, checked_id
 from perdure.core.message import Query, Signaled, Started, UpdateRequested
 from perdure.core.payload import Converter, Payload
@@ -81,13 +78,15 @@ class Perdure:
         propagators: Sequence[Propagator] = (),
         interceptors: Sequence[Interceptor] = (),
         limits: Sequence[QueueLimit] = (),
+        call_timeout: Duration | None = "30s",
     ) -> None:
         """`url` names the store (sqlite:///file.db or memory://), `queue` what this worker takes from it.
 
         `retention` deletes runs that closed longer ago, with their histories. `converters`, `codecs` and `claim_check`
         say what becomes of values: see `perdure.data`. `build` names this process's code; `pinned`: runs that begin
         here stay on it. `propagators` carry context along, `interceptors` are around everything. `limits` are those of
-        task queues, one each. Nothing is opened yet.
+        task queues, one each. A call that waits for no run raises `StoreUnavailable` after `call_timeout`. Nothing is
+        opened yet.
         """
         self.url = url
         self.queue = checked_id("queue", queue)
@@ -98,6 +97,7 @@ class Perdure:
         self._registry = Registry(build, pinned=pinned)
         self.around = self._registry.around = Around(propagators, interceptors)
         self._clock: Clock = SystemClock()
+        self._call_s_max = None if call_timeout is None else duration_ms("call_timeout", call_timeout) / 1_000
         self._options = WorkerOptions(
             queues=(queue,),
             runs_max=checked_positive("runs_max", runs_max),
@@ -430,11 +430,11 @@ class Perdure:
         """A fresh id."""
         return self.clock.new_id()
 
-    async def call(self, verb: Callable[[Engine], Awaitable[T]]) -> T:
-        """The answer of a verb of the engine. Raises `EngineStopped` if the app is not running."""
+    async def call(self, verb: Callable[[Engine], Awaitable[T]], *, waits: bool = False) -> T:
+        """The answer of a verb of the engine; `waits`: it may take for ever. Raises `EngineStopped` if nothing runs."""
         if self._runtime is None:
             raise EngineStopped
-        return await self._runtime.call(verb)
+        return await self._runtime.call(verb, None if waits else self._call_s_max)
 
     async def query(self, workflow_id: WorkflowId, run_id: RunId | None, query: Query) -> Payload:
         """Ask a run whose workflow is registered here."""

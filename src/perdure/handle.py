@@ -94,7 +94,7 @@ class Handle(Generic[R]):
         run_id = self.run_id
         if run_id is None or not self._known:
             run_id = (await self._app.call(lambda engine: engine.find(self.workflow_id, self.run_id))).run_id
-        outcome = await self._app.call(lambda engine: engine.wait(run_id))
+        outcome = await self._app.call(lambda engine: engine.wait(run_id), waits=True)
         return result_of(self.workflow_id, outcome, self._decode)
 
     @overload
@@ -184,7 +184,8 @@ class Handle(Generic[R]):
 
         async def send() -> Any:
             answered = await self._app.call(
-                lambda engine: engine.update(self.workflow_id, self.run_id, message, fresh=id is None, early=early)
+                lambda engine: engine.update(self.workflow_id, self.run_id, message, fresh=id is None, early=early),
+                waits=True,
             )
             handle: UpdateHandle[Any] = UpdateHandle(self._app, self.workflow_id, answered.run_id, own, sent)
             if not early or answered.answer is None or isinstance(answered.answer, RejectUpdate):
@@ -302,7 +303,7 @@ class Handle(Generic[R]):
 
     def watch_progress(self) -> AsyncIterator[Progress]:
         """The progress now, and each change that is seen, until the run is closed: `async for`."""
-        return changes(self._app.call, self.workflow_id, self.run_id)
+        return changes(partial(self._app.call, waits=True), self.workflow_id, self.run_id)
 
     async def progress_bar(self) -> R:
         """Draw a live bar in the terminal until the run closes, then give its result. Needs `perdure[rich]`."""

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
-from perdure.core.errors import BlockingCallInLoop, EngineStopped
+from perdure.core.errors import BlockingCallInLoop, EngineStopped, StoreUnavailable
 from perdure.core.store import Store
 from perdure.engine.clock import Clock, SystemClock
 from perdure.engine.engine import Engine
@@ -46,9 +46,53 @@ class AnyRuntime(Protocol):
         """Drain, give back, and let go of the store."""
         ...
 
-    async def call(self, verb: Callable[[Engine], Awaitable[T]]) -> T:
-        """The answer of a verb of the engine. Raises `EngineStopped` after `stop`."""
+    async def call(self, verb: Callable[[Engine], Awaitable[T]], within_s: float | None = None) -> T:
+        """The answer of a verb of the engine. Raises `EngineStopped` after `stop`.
+
+        After `within_s` seconds it raises `StoreUnavailable`.
+        """
         ...
+
+
+class Deadlines:
+    """The moments by which calls must be answered, with one timer for all: a timer of its own would cost each call more
+    than the rest of its hand-over.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, store: str) -> None:
+        self._loop = loop
+        self._store = store
+        self._due: dict[asyncio.Future[Any], tuple[float, float]] = {}
+        """Moment and length, in the order of the moments: all calls of an app have the same length."""
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, answer: "asyncio.Future[Any]", within_s: float) -> None:
+        """Fail `answer` with `StoreUnavailable` unless it is removed in time."""
+        due_s = self._loop.time() + within_s
+        self._due[answer] = due_s, within_s
+        if self._timer is None:
+            self._timer = self._loop.call_at(due_s, self._look)
+
+    def remove(self, answer: "asyncio.Future[Any]") -> None:
+        """It is answered, or nobody waits for it."""
+        self._due.pop(answer, None)
+
+    def stop(self) -> None:
+        """Let go of the loop."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look(self) -> None:
+        self._timer = None
+        now_s = self._loop.time()
+        for answer, (due_s, within_s) in list(self._due.items()):
+            if due_s > now_s:
+                self._timer = self._loop.call_at(due_s, self._look)
+                return
+            del self._due[answer]
+            if not answer.done():
+                reason = f"no answer within {within_s:g} seconds, and what was asked may still happen"
+                answer.set_exception(StoreUnavailable(store=self._store, reason=reason))
 
 
 class Runtime:
@@ -70,6 +114,7 @@ class Runtime:
         self._to_engine: Mailbox | None = None
         self._thread = threading.Thread(target=self._run_thread, name="perdure-engine", daemon=True)
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._deadlines = Deadlines(self._user_loop, store.url)
         self.engine = Engine(store, self.clock)
 
     async def start(self) -> None:
@@ -81,22 +126,32 @@ class Runtime:
         """Drain, give back, close the store; return when the thread has ended."""
         self._post(self._ask_stop)
         await self._ended
+        self._deadlines.stop()
         self._thread.join()
 
     def _ask_stop(self) -> None:
         assert self._stop_asked is not None
         self._stop_asked.set()
 
-    async def call(self, verb: Callable[[Engine], Awaitable[T]]) -> T:
-        """The answer of `verb`, run on the engine's loop; cancelled there if it is cancelled here."""
+    async def call(self, verb: Callable[[Engine], Awaitable[T]], within_s: float | None = None) -> T:
+        """The answer of `verb`, run on the engine's loop; cancelled there if it is cancelled here, or late."""
         answer: asyncio.Future[T] = self._user_loop.create_future()
         tasks: list[asyncio.Task[T]] = []
         self._post(lambda: tasks.append(self._begin(verb, answer)))
+        if within_s is not None:
+            self._deadlines.add(answer, within_s)
         try:
             return await answer
         except asyncio.CancelledError:
             self._post(lambda: [task.cancel() for task in tasks])
             raise
+        except StoreUnavailable:
+            # A call that came too late is still under way there.
+            with contextlib.suppress(EngineStopped):
+                self._post(lambda: [task.cancel() for task in tasks])
+            raise
+        finally:
+            self._deadlines.remove(answer)
 
     def _post(self, callback: Callable[[], object]) -> None:
         if self._to_engine is None or not self._thread.is_alive():

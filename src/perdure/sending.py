@@ -85,7 +85,7 @@ class UpdateHandle(Generic[R]):
     async def result(self) -> R:
         """Wait for the result. Raises `UpdateFailed`, `UpdateRejected` or `UpdateUnanswered`."""
         run_id: Any = self.run_id
-        answered = await self._app.call(lambda engine: engine.answer(self.workflow_id, run_id, self.id))
+        answered = await self._app.call(lambda engine: engine.answer(self.workflow_id, run_id, self.id), waits=True)
         return self.read(answered)
 
     def read(self, answered: Answered) -> Any:
