@@ -231,3 +231,18 @@ async def test_one_who_gives_up_is_forgotten() -> None:
         assert run_id not in place.client.updates.waiters
         await place.process("worker")
         assert await scene.add(1) == 2, "the update stays sent"
+
+
+@in_virtual_time
+async def test_an_update_sent_again_is_answered_by_the_run_that_took_it_before() -> None:
+    async with yard() as place:
+        scene = Scene(place)
+        await scene.start()
+        await place.process("worker")
+        assert await scene.add(3, id="once") == 3
+        for number in range(2):
+            await place.signal(ID, "go_on", request_id=f"go{number}")
+            await asyncio.sleep(1)
+
+        assert await asyncio.wait_for(scene.add(3, id="once"), 60) == 3
+        assert scene.applied == [3]

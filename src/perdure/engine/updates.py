@@ -1,7 +1,8 @@
 """Waiting for the answers of updates: they are in the history, and one shared watcher a process looks for them there.
 
 What this process itself commits takes the short way. Where the run goes on as another one, an update that was not
-accepted goes with it, and so does whoever waits.
+accepted goes with it, and so does whoever waits. One that is sent again after a run before took it is answered from
+that run's history.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ from typing import TypeAlias
 from perdure.core import codec
 from perdure.core.command import AcceptUpdate, CompleteUpdate, RejectUpdate
 from perdure.core.ids import RunId
+from perdure.core.message import Started
 from perdure.core.store import RunStatus, Store
 from perdure.core.turn import Turn
 from perdure.engine.closings import Closings
@@ -25,7 +27,7 @@ Answer: TypeAlias = AcceptUpdate | RejectUpdate | CompleteUpdate | None
 class UpdateWaiter:
     """One who waits for an update to be accepted, or to be answered."""
 
-    __slots__ = ("accepted", "after_count", "early", "future", "run_id", "update_id")
+    __slots__ = ("accepted", "after_count", "early", "future", "run_id", "taken_before", "update_id")
 
     def __init__(self, update_id: str, *, early: bool) -> None:
         self.update_id = update_id
@@ -35,10 +37,14 @@ class UpdateWaiter:
         self.run_id = RunId("")
         self.after_count = 0
         """So many turns of the run have been looked at."""
+        self.taken_before: RunId | None = None
+        """The run before this one, where a run before took the update: this one drops it."""
         self.future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
     def tell(self, turn: Turn) -> None:
         """Look for the update in a turn."""
+        if turn.number == 1:
+            self.taken_before = self._taken_before(turn)
         for command in turn.outputs:
             if not isinstance(command, AcceptUpdate | RejectUpdate | CompleteUpdate):
                 continue
@@ -47,6 +53,14 @@ class UpdateWaiter:
                 self.accepted = self.accepted or early
                 if not early or self.early:
                     self.settle(command)
+
+    def _taken_before(self, first: Turn) -> RunId | None:
+        for message in first.inputs:
+            if isinstance(message, Started) and message.options is not None:
+                chain = message.options.chain
+                if chain is not None and f"u{self.update_id}" in chain.requests:
+                    return chain.previous_run_id
+        return None
 
     def settle(self, answer: Answer) -> None:
         """The answer is known."""
@@ -70,7 +84,7 @@ class Updates:
     def place(self, waiter: UpdateWaiter, run_id: RunId, after_count: int) -> None:
         """Let someone wait for what run `run_id` does after so many turns."""
         self.forget(waiter)
-        waiter.run_id, waiter.after_count = run_id, after_count
+        waiter.run_id, waiter.after_count, waiter.taken_before = run_id, after_count, None
         self.waiters.setdefault(run_id, []).append(waiter)
         self._closings.keep_watch()
 
@@ -89,13 +103,18 @@ class Updates:
         turn = codec.turns.decode(data)
         for waiter in self.waiters.get(run_id, ()):
             waiter.tell(turn)
+            if waiter.taken_before is not None:
+                self._look_soon(run_id)
 
     def closed(self, run_id: RunId) -> None:
         """A run closed, durably: who still waits may have missed a turn, or has to follow the run that goes on."""
         if run_id in self.waiters:
-            task = asyncio.get_running_loop().create_task(self._look_surely([run_id]))
-            self._looks.add(task)
-            task.add_done_callback(self._looks.discard)
+            self._look_soon(run_id)
+
+    def _look_soon(self, run_id: RunId) -> None:
+        task = asyncio.get_running_loop().create_task(self._look_surely([run_id]))
+        self._looks.add(task)
+        task.add_done_callback(self._looks.discard)
 
     async def _look_surely(self, run_ids: Sequence[RunId]) -> None:
         await surely(lambda: self.look(run_ids), "read")
@@ -112,6 +131,7 @@ class Updates:
             await self._read({record.run_id: record.turns_count for record in records})
             followed: list[RunId] = []
             for record in records:
+                await self._look_before(record.run_id)
                 if record.status is RunStatus.RUNNING:
                     continue
                 for waiter in tuple(self.waiters.get(record.run_id, ())):
@@ -123,6 +143,28 @@ class Updates:
                         self.place(waiter, record.successor, 0)
                         followed.append(record.successor)
             run_ids = followed
+
+    async def _look_before(self, run_id: RunId) -> None:
+        """Answer those whose update was taken by a run before this one."""
+        for waiter in tuple(self.waiters.get(run_id, ())):
+            while not waiter.future.done() and (previous := waiter.taken_before) is not None:
+                waiter.taken_before = None
+                await self._tell_all(waiter, previous)
+                if waiter.taken_before is None:
+                    # It was not answered there, or that run was deleted: nobody will answer it any more.
+                    waiter.accepted = True
+                    waiter.settle(None)
+
+    async def _tell_all(self, waiter: UpdateWaiter, run_id: RunId) -> None:
+        """Let somebody look through the history of a closed run."""
+        after = 0
+        while True:
+            (history,) = await self._store.read_turns([(run_id, after)], TURNS_A_LOOK)
+            for data in history:
+                waiter.tell(codec.turns.decode(data))
+            after += len(history)
+            if len(history) < TURNS_A_LOOK:
+                return
 
     async def _read(self, counts: dict[RunId, int]) -> None:
         while True:
