@@ -7,6 +7,7 @@ import pytest
 
 from perdure import workflow
 from perdure.core.errors import AlreadyRunning, InvalidTurn
+from perdure.core.failure import ChildWorkflowError
 from perdure.core.ids import RunId, WorkflowId
 from perdure.core.message import Completed, Forked
 from perdure.core.payload import from_payload
@@ -298,3 +299,48 @@ async def test_an_event_names_the_turns_that_were_complete_by_then() -> None:
         assert kept
         with pytest.raises(InvalidTurn, match="give either a turn or an event"):
             await reset(place.client, W, None, Point())
+
+
+@in_virtual_time
+async def test_a_run_that_never_took_a_turn_can_be_reset() -> None:
+    async with yard() as place:
+        steps = Steps(place)
+        old = await place.start(steps.workflow)
+
+        new = await reset(place.client, W, None, Point(turn=0))
+        again = await reset(place.client, W, None, Point(turn=0))
+
+        assert (await fsck(place.store)).clean, (await fsck(place.store)).violations
+        await place.process("worker")
+        await place.signal("w", "go", 1)
+        assert (await _result(place, again))[0] == ["a1", "b2", "c3", "1"]
+        assert await place.outcome(old) == await place.outcome(new)
+
+
+@in_virtual_time
+async def test_a_closed_run_that_is_reset_hears_how_its_child_ended() -> None:
+    async with yard() as place:
+        naps = Naps(place)
+
+        async def child() -> int:
+            result: int = await naps.activity(60_000)
+            return result
+
+        known = place.workflow(child)
+
+        async def parent() -> str:
+            try:
+                await known()
+            except ChildWorkflowError as error:
+                return error.type
+            return "ended"
+
+        await place.start(place.workflow(parent))
+        await place.process("worker")
+        await asyncio.sleep(10)
+        await place.client.terminate(W, None, "by mistake")
+        await asyncio.sleep(10)
+
+        new = await reset(place.client, W, None, Point(turn=1))
+
+        assert await place.result(new) == "Terminated"

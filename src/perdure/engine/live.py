@@ -375,9 +375,12 @@ class LiveRun:
         self.at_ms = at_ms
         return turn
 
-    def note(self, now_ms: int, commands: Sequence[Command]) -> Turn:
-        """A turn of which the program hears nothing: what was done to the run from outside."""
-        turn = Turn(self.turns_count + 1, max(now_ms, self.at_ms), (), tuple(commands))
+    def note(self, now_ms: int, commands: Sequence[Command], messages: Sequence[Message] = ()) -> Turn:
+        """A turn of which the program hears nothing: what was done to the run from outside.
+
+        `messages` tell how a run began that has not taken a turn of its own.
+        """
+        turn = Turn(self.turns_count + 1, max(now_ms, self.at_ms), tuple(messages), tuple(commands))
         self.open.fold(turn)
         self.turns_count, self.at_ms = turn.number, turn.at_ms
         return turn

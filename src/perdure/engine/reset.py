@@ -30,6 +30,7 @@ from perdure.core.message import (
 )
 from perdure.core.store import CopiedAttempt, Copies, Delivery, NewRun, RunRecord, RunStatus, WaitingMessage
 from perdure.core.turn import Turn
+from perdure.engine.closings import read_outcome
 from perdure.engine.commit import new_attempt, note_of, to_commit
 from perdure.engine.engine import Engine
 from perdure.engine.history import flatten
@@ -145,10 +146,16 @@ async def reset(engine: Engine, workflow_id: WorkflowId, run_id: RunId | None, p
         run = replace(run, parent_run_id=record.parent_run_id, first_run_id=record.first_run_id)
         if record.status is not RunStatus.RUNNING:
             assert run.copies is not None, "it names the run that it goes on for"
-            return await _create(engine, replace(run, copies=replace(run.copies, succeeds=True)))
+            ends = await _ends(engine, source, new_id)
+            copies, deliveries = replace(run.copies, succeeds=True), (*run.deliveries, *ends)
+            made_id = await _create(engine, replace(run, copies=copies, deliveries=deliveries))
+            # Those that ended in between told the closed run; those that end from now on tell the new one.
+            await engine.store.deliver(await _ends(engine, source, made_id))
+            return made_id
         live = await engine.folded(record)
         calls = tuple([each.call_id for each in source.kept.calls.values() if isinstance(each, StartChild)])
-        turn = live.note(now_ms, [ResetRun(new_id, source.count, point.reason, calls)])
+        began = [message for _, message in source.waiting if isinstance(message, Started | Forked)]
+        turn = live.note(now_ms, [ResetRun(new_id, source.count, point.reason, calls)], began)
         dropped = tuple([each.message_id for each, message in source.waiting if not source.wants(message)])
         commit = replace(to_commit(live, turn, keeps=lambda _: False), next=run, consumed=dropped)
         if not await engine.store.commit(None, [commit]):
@@ -189,6 +196,20 @@ async def _source(engine: Engine, workflow_id: WorkflowId, run_id: RunId | None,
         if len(turns) == record.turns_count and (turns or waiting):
             return _Source(record, turns, waiting, point)
         # It took a turn between the reads.
+
+
+async def _ends(engine: Engine, source: _Source, new_id: RunId) -> list[Delivery]:
+    """How the kept child workflows ended that told a run which was closed already."""
+    found: list[Delivery] = []
+    for call in source.kept.calls.values():
+        if isinstance(call, StartChild) and call.call_id not in source.answered():
+            child = next(iter(await engine.store.read_runs([call.run_id])), None)
+            while child is not None and child.successor is not None:
+                child = next(iter(await engine.store.read_runs([child.successor])), None)
+            if child is not None and child.status is not RunStatus.RUNNING:
+                closed = ChildClosed(call.call_id, await read_outcome(engine.store, child))
+                found.append(Delivery(new_id, closed.id, codec.messages.encode(closed), 0, follows=True))
+    return found
 
 
 async def _create(engine: Engine, run: NewRun) -> RunId:
