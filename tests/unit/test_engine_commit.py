@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from perdure.core import codec
+from perdure.core import chain, codec
 from perdure.core.command import (
     CancelActivity,
     CancelChild,
@@ -14,6 +14,7 @@ from perdure.core.command import (
     Closing,
     Command,
     CompleteRun,
+    ContinueRun,
     FailRun,
     ParentClosePolicy,
     RecordSideEffect,
@@ -56,6 +57,7 @@ from tests.unit.engine_world import (
     asking,
     child,
     live_run,
+    resumed,
     signaled,
     started,
     timer,
@@ -328,3 +330,19 @@ def test_a_turn_that_is_too_large_is_refused(*, closes: bool) -> None:
 
     assert str(caught.value).startswith(f"PDR1011: one turn of run {RUN_ID} has ")
     assert to_commit(live, Turn(2, LATER_MS, (), tuple(effects[1:])), keeps=handed_out).number == 2
+
+
+def test_what_a_run_hands_on_comes_before_what_still_waits_for_it() -> None:
+    live = live_run()
+    carried = (signaled("first"), signaled("second"))
+    following = chain.next_run(started(), live.run_id, AT_MS, calls_count=0, carried=carried)
+    live.program = ScriptedRun(asking(ContinueRun(following)))
+    turn = live.take_turn(AT_MS + 5, [resumed("go on")])
+
+    commit = to_commit(live, turn, keeps=lambda _: False)
+
+    assert commit.next is not None
+    assert [(each.message_id, each.visible_at_ms) for each in commit.next.deliveries] == [
+        ("s/first", 0),
+        ("s/second", 0),
+    ]

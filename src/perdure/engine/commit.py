@@ -291,8 +291,9 @@ class CommitBuilder:
             parent_run_id=None if started.parent is None else started.parent.run_id,
             first_run_id=started.options.chain.first_run_id,
             starts_at_ms=following.starts_at_ms,
+            # At the moment zero, so that they come before what still waits in the inbox: that was told later.
             deliveries=tuple(
-                Delivery(following.run_id, each.id, codec.messages.encode(each), at_ms, follows=True)
+                Delivery(following.run_id, each.id, codec.messages.encode(each), 0, follows=True)
                 for each in following.carried
             ),
             note=note_of(started.options),
