@@ -15,6 +15,7 @@ from perdure.core.payload import to_payload
 from perdure.core.turn import Turn
 from perdure.programs.code.definition import Activity
 from perdure.programs.code.options import RetryPolicy
+from perdure.worker.activities import ActivityLimits
 from tests.unit.code_driver import Driver
 from tests.unit.virtual_time import in_virtual_time
 from tests.unit.worker_world import Yard, started, yard
@@ -358,3 +359,27 @@ def test_outside_a_workflow_it_is_the_plain_function() -> None:
     local: Activity[..., int] = Activity(plain)
 
     assert asyncio.run(local.local(4)) == 4
+
+
+@in_virtual_time
+async def test_a_local_activity_needs_no_room_of_an_ordinary_one_that_its_own_turn_cancels() -> None:
+    async with yard() as place:
+        forever, _ = counted(place, ms=10_000_000)
+
+        async def quick() -> int:
+            return 1
+
+        lookup = place.activity(quick)
+
+        async def flow() -> int:
+            try:
+                async with asyncio.timeout(1):
+                    await forever(1)
+            except TimeoutError:
+                pass
+            return await lookup.local()
+
+        run_id = await place.start(place.workflow(flow))
+        await place.process("worker", limits=ActivityLimits(activities_max=1))
+
+        assert await place.result(run_id, within_s=60) == 1

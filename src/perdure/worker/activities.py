@@ -77,7 +77,9 @@ class ActivityRunner:
         self._processes = Room(Processes(self._hand_over), limits.processes_max)
         own = Tasks(engine_mailbox, self._hand_over, engine_context)
         self._engine_tasks = Room(own, limits.activities_max)
-        self._rooms = (self._tasks, self._threads, self._processes, self._engine_tasks)
+        self._rooms: tuple[Room, ...] = (self._tasks, self._threads, self._processes, self._engine_tasks)
+        self._local_rooms: dict[Room, Room] = {}
+        """For local activities, beside those of the ordinary ones."""
         self._held: dict[AttemptKey, RunningAttempt] = {}
         self._ended: deque[tuple[RunningAttempt, Outcome]] = deque()
         self._deadlines = Deadlines(clock, self._due)
@@ -92,6 +94,15 @@ class ActivityRunner:
         if definition.is_async:
             return self._engine_tasks if definition.on_engine else self._tasks
         return self._processes if definition.process else self._threads
+
+    def _local_room(self, definition: "Activity[..., Any]") -> Room:
+        # As large again: a turn that waits for an ordinary activity to end could never tell it to.
+        room = self._room(definition)
+        own = self._local_rooms.get(room)
+        if own is None:
+            own = self._local_rooms[room] = Room(room.executor, room.limit)
+            self._rooms = (*self._rooms, own)
+        return own
 
     def room(self, definition: "Activity[..., Any]") -> int:
         """How many more jobs of this kind would start at once."""
@@ -117,14 +128,15 @@ class ActivityRunner:
 
     # Starting
 
-    def start(self, jobs: Sequence[Job]) -> None:
+    def start(self, jobs: Sequence[Job], *, local: bool = False) -> None:
         """Take them all; those whose kind has no room wait here, and their deadlines are not running yet."""
         held, note_beat = self._held, self._note_beat
+        room_of = self._local_room if local else self._room
         for job in jobs:
             if job.key in held:
                 self.drop(job.key)
             attempt = held[job.key] = RunningAttempt(job, note_beat)
-            room = attempt.room = self._room(job.definition)
+            room = attempt.room = room_of(job.definition)
             room.waiting.append(attempt)
         if jobs:
             self._drained.clear()
@@ -305,8 +317,8 @@ class ActivityRunner:
         """Drop everything, wait up to `stop_ms_max` for its code to end, let go of threads and processes."""
         self.drop_all()
         self._deadlines.clear()
-        for room in self._rooms:
-            room.executor.close()
+        for executor in dict.fromkeys(room.executor for room in self._rooms):
+            executor.close()
         try:
             async with asyncio.timeout(self._limits.stop_ms_max / 1_000):
                 while busy_count := sum(room.busy_count for room in self._rooms):

@@ -75,7 +75,7 @@ class LocalActivities:
                     last_failure=each.last_failure,
                 )
             )
-        self._runner.start(jobs)
+        self._runner.start(jobs, local=True)
 
     def ended(self, held: HeldRun | None, job: Job, outcome: Outcome) -> None:
         """A try ended: the turn goes on, or another try follows."""
