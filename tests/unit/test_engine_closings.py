@@ -245,3 +245,23 @@ def test_a_closed_run_without_a_closing_turn_is_damage(turn: Turn) -> None:
             await read_outcome(store, record)
 
     check()
+
+
+@in_virtual_time
+async def test_a_slow_look_does_not_make_the_watcher_rest_for_minutes() -> None:
+    scene = Scene()
+    first, second = await scene.start("first"), await scene.start("second")
+    waiting = scene.waiting(first)
+    await asyncio.sleep(1)
+    scene.fates.number, scene.fates.fate = scene.store.calls_count + 1, Fate(arrives_ms=60_000)
+    await asyncio.sleep(90)
+    assert scene.fates.verb == "read_runs"
+    other = scene.waiting(second)
+    await settle()
+
+    await scene.close(second)
+    await scene.close(first)
+    began_s = virtual_loop().time()
+
+    assert await waiting == await other == DONE
+    assert virtual_loop().time() - began_s < 3 * WATCH_MS / 1_000

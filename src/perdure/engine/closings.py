@@ -16,7 +16,7 @@ from perdure.engine.pipeline import surely
 WATCH_MS = 5_000
 """The store's wake-ups may miss; this often the watched runs are looked at in any case."""
 REST_FACTOR = 9
-"""After a look the watcher rests so many times as long as it took: many watched runs must not wear the store."""
+"""After a look the watcher rests so many times as long as it took, at most `WATCH_MS`: many must not wear the store."""
 LOOK_PAUSE_MS = 20
 """Least time between two looks."""
 
@@ -136,7 +136,9 @@ class Closings:
                 their_ids = [run_id for run_id in other.watched if everyone or not self._held_here(run_id)]
                 if their_ids:
                     await surely(lambda other=other, run_ids=their_ids: other.look(run_ids), "read")
-            await asyncio.sleep(max(LOOK_PAUSE_MS / 1_000, REST_FACTOR * (loop.time() - began_s)))
+            # Bounded: a store that did not answer for a while must not leave everybody waiting for minutes.
+            rest_s = min(WATCH_MS / 1_000, REST_FACTOR * (loop.time() - began_s))
+            await asyncio.sleep(max(LOOK_PAUSE_MS / 1_000, rest_s))
 
     async def stop(self) -> None:
         """End the watcher; whoever still waits is cancelled."""
