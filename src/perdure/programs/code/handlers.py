@@ -175,20 +175,21 @@ class Handlers:
 
     # Running
 
-    def _begin(self, what: str, work: Coroutine[Any, Any, None]) -> None:
+    def _begin(self, what: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         loop = self._run.loop
         number = loop.next_number()
         self._unfinished[number] = what
         loop.create_task(self._watched(number, work), name=what)
 
-    async def _watched(self, number: int, work: Coroutine[Any, Any, None]) -> None:
+    async def _watched(self, number: int, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
-            await work
+            # Made here: a run that is let go of before its task begins leaves no coroutine that nobody awaits.
+            await work()
         finally:
             del self._unfinished[number]
 
     def _begin_signal(self, handler: Handler, signal: Signaled) -> None:
-        self._begin(f"signal {signal.name}", self._run_signal(handler, signal))
+        self._begin(f"signal {signal.name}", partial(self._run_signal, handler, signal))
 
     async def _run_signal(self, handler: Handler, signal: Signaled) -> None:
         args = self._run.decoded(partial(handler.value, signal.name), signal.payload)
@@ -201,7 +202,7 @@ class Handlers:
             self._run.fail(error)
 
     def _begin_update(self, handler: Handler, update: UpdateRequested) -> None:
-        self._begin(f"update {update.name}", self._run_update(handler, update))
+        self._begin(f"update {update.name}", partial(self._run_update, handler, update))
 
     async def _run_update(self, handler: Handler, update: UpdateRequested) -> None:
         run = self._run
