@@ -2,18 +2,26 @@
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from types import ModuleType
 from typing import NamedTuple
 
 import msgspec
 import pytest
 
+from perdure.core import chain
+from perdure.core.attributes import Attribute
+from perdure.core.command import NextRun
 from perdure.core.errors import StoreUnavailable
 from perdure.core.ids import RunId, WorkerId
-from perdure.core.message import Message
+from perdure.core.message import Message, UpdateRequested
+from perdure.core.payload import Payload
 from perdure.core.store import Commit, Delivery, Finish, NewRun, Retry, Store
 from perdure.engine.live import OpenCalls
+from perdure.programs.code import continuing
+from perdure.programs.code.run import CodeRun
 from perdure.stores.memory import MemoryStore
-from perdure.stores.memory_run import MemoryRun
+from perdure.stores.memory_run import MemoryMessage, MemoryRun
+from perdure.testing.world import WIDE_SEEDS_FROM
 from perdure.worker.held import HeldRun
 from perdure.worker.host import RunHost
 
@@ -91,8 +99,8 @@ class UnfencedRelease(MemoryStore):
 
 
 @contextmanager
-def patched(target: type, name: str, replacement: Callable[..., object]) -> Generator[None]:
-    """Replace a method for a while."""
+def patched(target: type | ModuleType, name: str, replacement: Callable[..., object]) -> Generator[None]:
+    """Replace a method or a function for a while."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(target, name, replacement)
         yield
@@ -100,6 +108,43 @@ def patched(target: type, name: str, replacement: Callable[..., object]) -> Gene
 
 def _awaits_everything(self: OpenCalls, message: Message) -> bool:
     return True
+
+
+class UnmovedInboxes(MemoryStore):
+    """What still waits for a run when another one goes on for it is gone."""
+
+    def _go_on(self, run: MemoryRun, new: NewRun, left: Sequence[MemoryMessage]) -> None:
+        super()._go_on(run, new, ())
+
+
+class SecondSuccessors(MemoryStore):
+    """A client's commit that closes a run is applied also where the run has closed since."""
+
+    def _is_next(self, commit: Commit) -> bool:
+        run = self._runs.get(commit.run_id)
+        late = run is not None and run.successor is not None and commit.next is not None
+        return late or super()._is_next(commit)
+
+
+_awaits = OpenCalls.awaits
+
+
+def _awaits_updates(self: OpenCalls, message: Message) -> bool:
+    return isinstance(message, UpdateRequested) or _awaits(self, message)
+
+
+def _nothing_unread(run: CodeRun) -> list[Message]:
+    return []
+
+
+def _forgetful(
+    next: NextRun, memo: dict[str, Payload] | None, attributes: Sequence[Attribute], requests: Sequence[str]
+) -> NextRun:
+    """As `chain.inheriting`, but the run that goes on knows of no request that was taken before it."""
+    return _inheriting(next, memo, attributes, ())
+
+
+_inheriting = chain.inheriting
 
 
 def _abandon_to_cache(self: RunHost, held: HeldRun) -> None:
@@ -115,6 +160,8 @@ class Bug(NamedTuple):
     name: str
     store: Callable[[], Store] = MemoryStore
     planted: Callable[[], AbstractContextManager[None]] = nullcontext
+    first: int = 0
+    """The first seed that may find it."""
 
 
 BUGS = (
@@ -127,4 +174,17 @@ BUGS = (
     Bug("runs of the dead never given back", UnfencedRelease),
     Bug("no de-duplication", planted=lambda: patched(OpenCalls, "awaits", _awaits_everything)),
     Bug("cache kept after a conflict", planted=lambda: patched(RunHost, "_abandon", _abandon_to_cache)),
+    Bug("update applied twice", planted=lambda: patched(OpenCalls, "awaits", _awaits_updates), first=WIDE_SEEDS_FROM),
+    Bug(
+        "signal dropped at continue-as-new",
+        planted=lambda: patched(continuing, "_unread", _nothing_unread),
+        first=WIDE_SEEDS_FROM,
+    ),
+    Bug("inbox not moved to the successor", UnmovedInboxes, first=WIDE_SEEDS_FROM),
+    Bug("two successors of one run", SecondSuccessors, first=WIDE_SEEDS_FROM),
+    Bug(
+        "requests forgotten at continue-as-new",
+        planted=lambda: patched(chain, "inheriting", _forgetful),
+        first=WIDE_SEEDS_FROM,
+    ),
 )

@@ -11,7 +11,7 @@ SEEDS_MAX = 150
 def first_failure(bug: Bug) -> SeedReport | None:
     """The first seed that a bug fails."""
     with bug.planted():
-        for seed in range(SEEDS_MAX):
+        for seed in range(bug.first, bug.first + SEEDS_MAX):
             report = simulate(seed, bug.store)
             if not report.clean:
                 return report

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from perdure.testing.simulate import simulate_all
+from perdure.testing.simulate import seeds_of, simulate_all
 from perdure.testing.simulator import SeedReport, simulate
 from perdure.testing.witness import RARE
 
-SEEDS = range(500)
-SOAK_SEEDS = range(1_000, 21_000)
+SEEDS = seeds_of(0, 500)
+SOAK_SEEDS = seeds_of(1_000, 20_000)
 SOAK_FAILURES_MAX = 5
 CORPUS = Path(__file__).with_name("seeds.txt")
 
@@ -54,9 +54,8 @@ def test_a_seed_that_once_failed(seed: int) -> None:
 
 
 def test_a_seed_gives_the_same_world_in_every_process() -> None:
-    code = (
-        "import sys; from perdure.testing.simulator import simulate; print([simulate(s).digest for s in range(3, 9)])"
-    )
+    seeds = seeds_of(3, 6)
+    code = f"from perdure.testing.simulator import simulate; print([simulate(seed).digest for seed in {seeds}])"
     commands = [[sys.executable, "-c", code] for _ in range(2)]
 
     digests = {

@@ -5,7 +5,7 @@ The ledger is outside the engine, as the world is: it knows of every execution, 
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -23,13 +23,19 @@ from perdure.core.failure import (
 from perdure.programs.code.definition import Activity, Workflow
 from perdure.programs.code.options import ActivityKeywords, RetryPolicy
 from perdure.programs.code.program import CodeProgram
+from perdure.programs.code.search import SearchKey
 from perdure.testing.plans import (
     FOREVER_MS,
+    Again,
+    Apply,
     Beats,
     Call,
+    Fail,
     Fan,
     Ghost,
+    Later,
     Local,
+    Mark,
     Op,
     Plan,
     Race,
@@ -47,6 +53,8 @@ from perdure.testing.virtual import VirtualLoop
 from perdure.worker.registry import Registry
 
 WORKFLOW = "simulated"
+UPDATE = "apply"
+"""Update of every run: a number from 0 on, or a negative one that is rejected, and a key."""
 RETRY = RetryPolicy(initial_interval="200ms", maximum_interval="2s")
 BEAT_MS = 1_000
 """Gap between the heartbeats of an activity that never ends."""
@@ -74,6 +82,8 @@ class Ledger:
         """`worker_of` tells the worker id of a process at this moment."""
         self._worker_of = worker_of
         self.executions: dict[str, list[Execution]] = defaultdict(list)
+        self.tokens: list[tuple[str, str]] = []
+        """Key and token of each attempt that waits for somebody to complete it, in the order of their beginning."""
         self.mended = False
         """Whether the activity that nobody knew is known."""
         self.drawn_count = 0
@@ -155,6 +165,14 @@ async def echo(key: str, value: int) -> int:
     return value
 
 
+async def later(key: str) -> int:
+    """Leave it to somebody outside."""
+    execution = ledger.begin(key)
+    ledger.tokens.append((key, activity.info().token))
+    execution.returned = execution.ended = True
+    raise activity.CompleteLater
+
+
 async def ghost(key: str) -> int:
     """Known to nobody: it is in no registry."""
     raise AssertionError(key)
@@ -164,6 +182,7 @@ _work: Activity[[str, int, int, bool], int] = Activity(work, keywords=ActivityKe
 _beats: Activity[[str, int, int, int], int] = Activity(beats, keywords=ActivityKeywords(retry=RETRY, heartbeat="3s"))
 _silence: Activity[[str], None] = Activity(silence, keywords=ActivityKeywords(retries=0, heartbeat="800ms"))
 _echo: Activity[[str, int], int] = Activity(echo, keywords=ActivityKeywords(retry=RETRY))
+_later: Activity[[str], int] = Activity(later)
 _ghost: Activity[[str], int] = Activity(ghost)
 
 
@@ -235,7 +254,50 @@ async def _or_type(call: Callable[[], Any]) -> Any:
         return error.type
 
 
-async def _perform(op: Op) -> Any:
+class Hearing:
+    """What one run was told by updates."""
+
+    def __init__(self, numbers: Sequence[int]) -> None:
+        """`numbers` are those that the run before heard and did not use."""
+        self.numbers = list(numbers)
+
+        @workflow.update(name=UPDATE)
+        async def apply(number: int, key: str) -> int:
+            self.numbers.append(number)
+            if number % 2:
+                await _step(Step(key, 5))
+            return value_of(key)
+
+        @apply.validator
+        def check(number: int, key: str) -> None:
+            if number < 0:
+                raise ApplicationError(f"{key} is refused on purpose", type="Negative")
+
+    async def used(self, count: int) -> list[int]:
+        """The first `count` of the numbers, once there are so many."""
+        await workflow.wait_condition(lambda: len(self.numbers) >= count)
+        used, self.numbers = self.numbers[:count], self.numbers[count:]
+        return used
+
+
+async def _perform(op: Op, hearing: Hearing) -> Any:
+    match op:
+        case Later(key):
+            return await _or_type(lambda: _later(key))
+        case Mark(name, value):
+            workflow.upsert_search_attributes(SearchKey.int(name).set(value))
+            return value
+        case Apply(count):
+            return await hearing.used(count)
+        case Fail(times):
+            if workflow.info().attempt <= times:
+                raise ApplicationError("on purpose", type="Flaky")
+            return workflow.info().attempt
+        case _:
+            return await _perform_plain(op)
+
+
+async def _perform_plain(op: Op) -> Any:
     match op:
         case Step():
             return await _step(op)
@@ -267,11 +329,14 @@ async def _perform(op: Op) -> Any:
             return await _or_type(lambda: _simulated(plan))
         case Spawn():
             return await _spawn(op)
+        case Later() | Mark() | Apply() | Fail() | Again():
+            raise AssertionError(op)
 
 
-async def simulated(plan: Plan) -> list[Any]:
-    """Carry out a plan."""
-    results: list[Any] = []
+async def simulated(plan: Plan, before: list[Any] | None = None, heard: list[int] | None = None) -> list[Any]:
+    """Carry out a plan; `before` are the results of the runs that this one goes on for, `heard` what they left."""
+    results = list(before or ())
+    hearing = Hearing(heard or ())
 
     @workflow.query
     def progress() -> int:
@@ -279,7 +344,10 @@ async def simulated(plan: Plan) -> list[Any]:
 
     try:
         for op in plan.ops:
-            results.append(await _perform(op))  # noqa: PERF401 # a query looks at them meanwhile
+            if isinstance(op, Again):
+                await workflow.wait_condition(workflow.all_handlers_finished)
+                workflow.continue_as_new(op.plan, results, hearing.numbers)
+            results.append(await _perform(op, hearing))
     except asyncio.CancelledError:
         if plan.clean_up is not None:
             await _step(plan.clean_up)
@@ -298,5 +366,6 @@ def registry() -> Registry:
     made.add_activity(_beats)
     made.add_activity(_silence)
     made.add_activity(_echo)
+    made.add_activity(_later)
     made.add_program(WORKFLOW, _simulated.place, lambda: CodeProgram(_simulated, made.activity))
     return made

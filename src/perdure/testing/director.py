@@ -19,8 +19,10 @@ from perdure.core.payload import from_payload, to_payload, to_payloads
 from perdure.core.store import RunRecord, RunStatus
 from perdure.engine.engine import Engine
 from perdure.testing.actors import WORKFLOW
+from perdure.testing.callers import can_be_told, complete_all, errands, message_of, note, policy_of
+from perdure.testing.drawing import PlanMaker, WidePlanMaker
 from perdure.testing.invariants import fsck
-from perdure.testing.plans import Plan, PlanMaker, signals_count
+from perdure.testing.plans import Plan, parts_of, signals_count
 from perdure.testing.world import QUEUE, Process, Start, World
 
 LIVENESS_S_MAX = 600
@@ -37,6 +39,8 @@ async def direct(world: World) -> None:
     first = [asyncio.create_task(world.add_worker()) for _ in range(world.shape.workers_count)]
     tasks = [*first, *_client_tasks(world, clients), asyncio.create_task(_operate(world, clients[0]))]
     tasks.append(asyncio.create_task(_inspect(world)))
+    if world.wide:
+        tasks.append(asyncio.create_task(complete_all(world, clients[0])))
     if world.shape.chaos_ms:
         tasks.append(asyncio.create_task(_blows(world)))
     try:
@@ -103,10 +107,13 @@ async def _stop(world: World) -> None:
 def _client_tasks(world: World, clients: "list[Process]") -> "list[asyncio.Task[None]]":
     random = world.random
     shared_ids = [f"shared{index}" for index in range(2)]
-    maker = PlanMaker(random, shared_ids)
+    maker = WidePlanMaker(random, shared_ids) if world.wide else PlanMaker(random, shared_ids)
     for index in range(world.shape.runs_count):
         plan = maker.plan(f"r{index}")
-        world.starts.append(Start(WorkflowId(f"run{index}"), f"request{index}", plan))
+        told_first = world.wide and can_be_told(plan) and random.random() < 0.3
+        start = Start(WorkflowId(f"run{index}"), f"request{index}", plan, told_first=told_first)
+        start.reset = world.wide and random.random() < 0.2
+        world.starts.append(start)
     return [asyncio.create_task(_client(world, start, random.choice(clients))) for start in world.starts]
 
 
@@ -115,26 +122,32 @@ async def _client(world: World, start: Start, client: Process) -> None:
     await asyncio.sleep(random.random() * world.shape.safety_ms / 2_000)
     signals = asyncio.create_task(_signal(world, start, client, random))
     try:
-        await _start(world, start, random)
+        # Signals are ordered by their senders' clocks: those of one run come from one process.
+        choose = (lambda: client) if start.told_first else _any(world, random)
+        await _start(world, start, choose)
         if random.random() < 0.2:
             # Again, by somebody who does not know that it was done.
-            await _start(world, start, random)
-        if random.random() < 0.15 and not signals_count(start.plan):
+            await _start(world, start, choose)
+        if random.random() < 0.15 and not can_be_told(start.plan):
             await _start_another(world, start, random)
-        errands = [asyncio.create_task(each) for each in _errands(world, start, client, random)]
-        for errand in errands:
-            await errand
+        tasks = [asyncio.create_task(each) for each in _errands(world, start, client, random)]
+        if world.wide:
+            tasks += [asyncio.create_task(each) for each in errands(world, start, random, _any(world, random))]
+        for task in tasks:
+            await task
         await signals
     finally:
         signals.cancel()
 
 
 def _errands(world: World, start: Start, client: Process, random: Random) -> "Iterator[Coroutine[Any, Any, None]]":
-    if random.random() < 0.12:
+    # What waits for a run when it is ended is gone with it: a reset run that needs it would wait for ever.
+    lasts = start.reset and can_be_told(start.plan)
+    if random.random() < 0.12 and not lasts:
         yield _cancel(world, start, random)
-    if random.random() < 0.08:
+    if random.random() < 0.08 and not lasts:
         yield _terminate(world, start, random)
-    if random.random() < 0.05:
+    if random.random() < 0.05 and not lasts:
         yield _poison(world, start, random)
     if random.random() < 0.3:
         yield _query(world, start, random)
@@ -149,9 +162,9 @@ def _any(world: World, random: Random) -> "Callable[[], Process]":
     return lambda: random.choice([each for each in world.processes if not each.loop.dead and not each.stopping])
 
 
-async def _start(world: World, start: Start, random: Random) -> None:
-    message = Started(WORKFLOW, start.workflow_id, QUEUE, to_payloads([start.plan]))
-    run_id = await world.ask(_any(world, random), lambda engine: engine.start(message, start.request_id))
+async def _start(world: World, start: Start, choose: "Callable[[], Process]") -> None:
+    message, policy = message_of(start), policy_of(start)
+    run_id = await world.ask(choose, lambda engine: engine.start(message, start.request_id, policy=policy))
     if start.run_id not in (None, run_id):
         world.violations.append(f"{start.workflow_id} was started twice: {start.run_id} and {run_id}")
     start.run_id = run_id
@@ -175,15 +188,18 @@ async def _signal(world: World, start: Start, client: Process, random: Random) -
     number = 0
     while number < signals_count(start.plan):
         await asyncio.sleep(random.random() * 3)
-        signal = Signaled("note", to_payload(number), f"note{number}")
+        signal = note(number)
         try:
             await world.ask(lambda: client, lambda engine, s=signal: engine.signal(start.workflow_id, None, s))
         except WorkflowNotFound:
             continue
         except RunClosed:
             # It was told before, and the answer was lost; or it was ended from outside.
-            return
+            if not start.reset:
+                return
+            continue
         number += 1
+        start.signalled_count = number
 
 
 async def _poison(world: World, start: Start, random: Random) -> None:
@@ -239,10 +255,9 @@ async def _query(world: World, start: Start, random: Random) -> None:
             # Its code has not begun: no worker had room for it in time, or it was terminated before.
             continue
         done_count = from_payload(payload, int)
-        if not before <= done_count <= len(start.plan.ops):
-            world.violations.append(
-                f"{start.workflow_id} answered {done_count} after {before} of {len(start.plan.ops)}"
-            )
+        parts_count = len(parts_of(start.plan))
+        if not before <= done_count <= parts_count:
+            world.violations.append(f"{start.workflow_id} answered {done_count} after {before} of {parts_count}")
         before = done_count
 
 

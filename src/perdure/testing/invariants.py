@@ -13,12 +13,11 @@ from perdure.core import codec
 from perdure.core.command import (
     CancelActivity,
     CancelChild,
-    CancelRun,
     CancelTimer,
+    Closing,
     Command,
-    CompleteRun,
-    FailRun,
     RecordSideEffect,
+    ResetRun,
     RunActivity,
     StartChild,
     StartTimer,
@@ -38,15 +37,13 @@ from perdure.core.message import (
 )
 from perdure.core.store import RunRecord, RunStatus, Store, Waiting, WaitingAttempt, WaitingMessage
 from perdure.core.turn import Turn
-from perdure.engine.commit import status_of
+from perdure.engine.commit import next_of, status_of
 from perdure.engine.live import OpenCalls
 
 RUNS_A_READ = 200
 TURNS_A_READ = 500
 READS_MAX = 5
 """How often a run that changes under the reader is read again before it is left to the next check."""
-
-_Closing = CompleteRun | FailRun | CancelRun | TerminateRun
 
 
 class Violation(msgspec.Struct, frozen=True):
@@ -186,7 +183,7 @@ class TurnsCheck:
         if turn.number == 1 and not turn.inputs:
             self._found.append("turn 1 has no start")
         for index, command in enumerate(turn.outputs):
-            if isinstance(command, _Closing) and index + 1 < len(turn.outputs):
+            if isinstance(command, Closing) and index + 1 < len(turn.outputs):
                 self._found.append(f"turn {turn.number} goes on after its closing command")
             self._check_output(turn, command)
             self._open.give(command)
@@ -244,6 +241,12 @@ class TurnsCheck:
         expected = RunStatus.RUNNING if closing is None else status_of(closing)
         if record.status is not expected:
             self._found.append(f"it is {record.status}, its history says {expected}")
+        following = None if closing is None else next_of(closing)
+        named = closing.run_id if isinstance(closing, ResetRun) else None if following is None else following.run_id
+        if named is not None and record.successor != named:
+            self._found.append(f"its successor is {record.successor}, its history says {named}")
+        if self._turns and dict(self._open.attributes) != {each.name: each for each in record.attributes}:
+            self._found.append(f"its search attributes are {record.attributes}, not as its history says")
         if (record.closed_at_ms is None) != (record.status is RunStatus.RUNNING):
             self._found.append(f"it is {record.status} and closed at {record.closed_at_ms}")
         started = self._open.started

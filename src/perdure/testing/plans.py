@@ -1,16 +1,13 @@
-"""Plans: what the simulator's workflows do, drawn by chance, and what must come of it, computed without the engine.
+"""Plans: what the simulator's workflows do, and what must come of it, computed without the engine.
 
 A plan travels as the argument of its run, so that whoever finds a run in the store can tell what it owes.
 """
 
-from collections.abc import Callable, Sequence
-from random import Random
+from collections.abc import Sequence
 from typing import Any, TypeAlias, cast
 from zlib import crc32
 
 import msgspec
-
-from perdure.core.command import ParentClosePolicy
 
 FOREVER_MS = 10_000_000
 """Longer than any simulation: what takes so long never ends by itself."""
@@ -113,7 +110,57 @@ class Spawn(msgspec.Struct, frozen=True, tag=True):
     policy: int
 
 
-Op: TypeAlias = Step | Fan | Sleep | Race | Beats | Silence | Receive | Side | Local | Tell | Ghost | Call | Spawn
+class Later(msgspec.Struct, frozen=True, tag=True):
+    """An activity that somebody outside completes, by its token."""
+
+    key: str
+
+
+class Mark(msgspec.Struct, frozen=True, tag=True):
+    """A search attribute that gets a value."""
+
+    name: str
+    value: int
+
+
+class Apply(msgspec.Struct, frozen=True, tag=True):
+    """So many updates, numbered from 0 by their sender."""
+
+    count: int
+
+
+class Fail(msgspec.Struct, frozen=True, tag=True):
+    """Fails the run in its first `times` tries."""
+
+    times: int
+
+
+class Again(msgspec.Struct, frozen=True, tag=True):
+    """Goes on as a new run with another plan: the last part of its own."""
+
+    plan: "Plan"
+
+
+Op: TypeAlias = (
+    Step
+    | Fan
+    | Sleep
+    | Race
+    | Beats
+    | Silence
+    | Receive
+    | Side
+    | Local
+    | Tell
+    | Ghost
+    | Call
+    | Spawn
+    | Later
+    | Mark
+    | Apply
+    | Fail
+    | Again
+)
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -148,14 +195,16 @@ class Expectation:
 
     def mismatches(self, plan: Plan, results: Sequence[Any]) -> list[str]:
         """What is wrong with the results of a plan that was carried out to its end."""
-        if len(results) != len(plan.ops):
-            return [f"{len(results)} results of {len(plan.ops)} parts"]
+        parts = parts_of(plan)
+        if len(results) != len(parts):
+            return [f"{len(results)} results of {len(parts)} parts"]
         found: list[str] = []
-        received_count = 0
-        for index, (op, result) in enumerate(zip(plan.ops, results, strict=True)):
-            if isinstance(op, Receive):
-                fits = result == list(range(received_count, received_count + op.count))
-                received_count += op.count
+        counts = {Receive: 0, Apply: 0}
+        for index, (op, result) in enumerate(zip(parts, results, strict=True)):
+            if isinstance(op, Receive | Apply):
+                before = counts[type(op)]
+                counts[type(op)] += op.count
+                fits = result == list(range(before, before + op.count))
             else:
                 fits = self._fits(op, result)
             if not fits:
@@ -182,15 +231,19 @@ class Expectation:
                 return result in {value_of(key) + count} | self._died
             case Silence():
                 return result == "heartbeat" or (self._deaths and result == DIED)
-            case Receive():
+            case Receive() | Apply() | Again():
                 return False
+            case Mark(value=value):
+                return result == value
+            case Fail(times):
+                return result == times + 1
             case Side(key):
                 return len(result) == 2 and result[1] in {result[0]} | self._died
             case Local(key, _, _, count):
                 return result == [value_of(local_key(key, index)) for index in range(count)]
             case Tell(key):
                 return result in {value_of(key)} | self._died
-            case Ghost(key):
+            case Ghost(key) | Later(key):
                 return result in {value_of(key)} | self._died
             case Call(plan):
                 return type(result) is list and not self.mismatches(plan, cast(list[Any], result))
@@ -211,92 +264,29 @@ class Expectation:
         return fits | self._died | ({DIED} if self._deaths and step.attempts_max else set[int | str]())
 
 
-class PlanMaker:
-    """Draws plans; `shared_ids` are workflow ids that several children compete for."""
-
-    def __init__(self, random: Random, shared_ids: Sequence[str]) -> None:
-        self._random = random
-        self._shared_ids = shared_ids
-
-    def plan(self, name: str, *, depth: int = 0) -> Plan:
-        """A plan whose keys begin with `name`."""
-        random = self._random
-        count = random.choice((1, 1, 2, 3, 3, 4, 6) if depth == 0 else (0, 1, 1, 2))
-        makers: list[Callable[[str, int], Op]] = [
-            *([self._step] * 6), *([self._fan] * 2), *([self._sleep] * 2), self._race, self._race, self._beats,
-            self._side, self._odd, self._odd,
-        ]  # fmt: skip
-        if depth == 0:
-            makers += [self._receive, self._receive, self._silence, self._ghost]
-        if depth < 2:
-            makers += [self._call, self._spawn]
-        ops = tuple(random.choice(makers)(f"{name}.{index}", depth) for index in range(count))
-        return Plan(ops, Step(f"{name}.x", random.randint(0, 50)) if random.random() < 0.6 else None)
-
-    def _step(self, key: str, _depth: int = 0) -> Step:
-        random = self._random
-        ms = random.choice((0, 0, 1, 20, 300, random.randint(0, 4_000)))
-        return Step(key, ms, failures=random.choice((0, 0, 0, 0, 1, 2)))
-
-    def _odd(self, key: str, _depth: int) -> Step:
-        random = self._random
-        match random.randrange(4):
-            case 0:
-                return Step(key, 5, fatal=True)
-            case 1:
-                return Step(key, FOREVER_MS, attempts_max=random.choice((1, 2)), timeout_ms=random.randint(200, 2_000))
-            case 2:
-                return Step(key, 5, failures=9, attempts_max=random.choice((1, 2, 3)))
-            case _:
-                return Step(key, 5, wait_ms=random.randint(50, 2_000))
-
-    def _fan(self, key: str, _depth: int) -> Fan:
-        return Fan(tuple(self._step(f"{key}.{index}") for index in range(self._random.choice((2, 3, 5, 9)))))
-
-    def _sleep(self, _key: str, _depth: int) -> Sleep:
-        return Sleep(self._random.choice((1, 40, self._random.randint(1, 3_000), self._random.randint(1, 20_000))))
-
-    def _race(self, key: str, _depth: int) -> Race:
-        random = self._random
-        ms = random.choice((10, 1_000, FOREVER_MS))
-        return Race(Step(key, ms, failures=random.choice((0, 0, 1))), random.choice((5, 1_000, 4_000)))
-
-    def _beats(self, key: str, _depth: int) -> Beats:
-        count = self._random.randint(2, 8)
-        return Beats(
-            key, count, self._random.randint(50, 900), self._random.choice((0, 0, self._random.randint(1, count)))
-        )
-
-    def _silence(self, key: str, _depth: int) -> Silence:
-        return Silence(key)
-
-    def _receive(self, _key: str, _depth: int) -> Receive:
-        return Receive(self._random.choice((1, 2, 5)))
-
-    def _side(self, key: str, _depth: int) -> Side | Local | Tell:
-        # Decided by the key: another draw would make other worlds of all seeds.
-        number = value_of(key)
-        match number % 3:
-            case 0:
-                return Side(key)
-            case 1:
-                return Local(
-                    key, ms=(0, 1, 300, 4_000)[number // 3 % 4], failures=number // 12 % 3, count=1 + number % 2
-                )
-            case _:
-                return Tell(key)
-
-    def _ghost(self, key: str, _depth: int) -> Ghost:
-        return Ghost(key)
-
-    def _call(self, key: str, depth: int) -> Call:
-        return Call(self.plan(key, depth=depth + 1))
-
-    def _spawn(self, key: str, depth: int) -> Spawn:
-        own = self._random.choice((None, *self._shared_ids))
-        return Spawn(self.plan(key, depth=depth + 1), own, self._random.choice(list(ParentClosePolicy)).value)
+def parts_of(plan: Plan) -> tuple[Op, ...]:
+    """All parts of a plan, also those that the runs after the first one carry out; what goes on as one is none."""
+    parts: list[Op] = []
+    for op in plan.ops:
+        parts += parts_of(op.plan) if isinstance(op, Again) else (op,)
+    return tuple(parts)
 
 
 def signals_count(plan: Plan) -> int:
     """How many signals a plan waits for."""
-    return sum(op.count for op in plan.ops if isinstance(op, Receive))
+    return sum(op.count for op in parts_of(plan) if isinstance(op, Receive))
+
+
+def updates_count(plan: Plan) -> int:
+    """How many updates a plan waits for."""
+    return sum(op.count for op in parts_of(plan) if isinstance(op, Apply))
+
+
+def failures_count(plan: Plan) -> int:
+    """How many runs of a plan fail before one goes through."""
+    return sum(op.times for op in plan.ops if isinstance(op, Fail))
+
+
+def marks_of(plan: Plan) -> dict[str, int]:
+    """The search attributes that a plan leaves."""
+    return {op.name: op.value for op in parts_of(plan) if isinstance(op, Mark)}

@@ -1,6 +1,6 @@
 """`python -m perdure.testing.simulate`: simulates many seeds, prints those that failed and how to replay one.
 
-    python -m perdure.testing.simulate --seeds 500        seeds 0 to 499
+    python -m perdure.testing.simulate --seeds 500        seeds 0 to 249, and 250 of wide worlds, from 1000000 on
     python -m perdure.testing.simulate --first 1000 --seeds 500
     python -m perdure.testing.simulate --seed 1234 -v     one seed, with its story
 
@@ -17,11 +17,17 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from perdure.testing.simulator import SeedReport, simulate
 from perdure.testing.witness import RARE
+from perdure.testing.world import WIDE_SEEDS_FROM
 
 SEEDS_DEFAULT = 500
 FAILURES_MAX = 10
 """After so many failed seeds the others are not simulated."""
 SEEDS_A_BATCH = 10
+
+
+def seeds_of(first: int, count: int) -> list[int]:
+    """So many seeds: every second one of a wide world, beginning with `first` on both sides."""
+    return [first + index // 2 + (WIDE_SEEDS_FROM if index % 2 else 0) for index in range(count)]
 
 
 def simulate_all(seeds: Iterable[int], *, processes: int | None = None) -> Iterator[SeedReport]:
@@ -39,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Simulate as the command line says; return the exit code."""
     parser = argparse.ArgumentParser("perdure.testing.simulate", description="Simulate seeds and check the promises.")
     parser.add_argument("--seeds", type=int, default=SEEDS_DEFAULT, help="how many (default: %(default)s)")
-    parser.add_argument("--first", type=int, default=0, help="the first of them (default: %(default)s)")
+    parser.add_argument("--first", type=int, default=0, help="the first of them, on both sides (default: %(default)s)")
     parser.add_argument("--seed", type=int, help="only this one")
     parser.add_argument("--processes", type=int, help="how many work at once (default: one a processor)")
     parser.add_argument(
@@ -53,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print_counts(Counter(report.counts))
         print_report(report)
         return int(not report.clean)
-    return _simulate_many(range(options.first, options.first + options.seeds), options)
+    return _simulate_many(seeds_of(options.first, options.seeds), options)
 
 
 def _simulate_many(seeds: Sequence[int], options: argparse.Namespace) -> int:

@@ -7,7 +7,21 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from perdure.core import codec
-from perdure.core.command import CancelActivity, CancelChild, CancelTimer, StartTimer
+from perdure.core.command import (
+    AcceptUpdate,
+    CancelActivity,
+    CancelChild,
+    CancelTimer,
+    CompleteUpdate,
+    ContinueRun,
+    FailRun,
+    NextRun,
+    RecordLocalActivity,
+    RejectUpdate,
+    ResetRun,
+    StartTimer,
+    UpsertAttributes,
+)
 from perdure.core.ids import RunId, WorkerId
 from perdure.core.message import (
     ActivityClosed,
@@ -41,35 +55,61 @@ RARE = (
     "attempt claimed as expired",
     "attempt was another's",
     "cancel requested",
+    "carried over",
     "child cancelled",
     "child refused",
+    "closed run reset",
     "commit of a worker without lease",
     "commit refused",
     "commit repeated",
+    "completed by token",
+    "continued as new",
     "create repeated",
     "create refused",
     "duplicate dropped",
     "heartbeat timeout",
     "history read from its start",
     "history read from its middle",
+    "inbox moved",
     "lease expired",
     "lease lost",
     "lease released",
+    "local activity recorded",
+    "local activity tried again",
     "park for Paused",
     "park for UndecodablePayload",
     "park for UnregisteredActivity",
     "quarantine",
     "retry",
+    "run forked",
+    "run reset",
     "run unparked",
     "schedule_to_start timeout",
+    "search attributes changed",
+    "signal with start",
     "start_to_close timeout",
     "started in one commit",
     "suspect claimed",
     "termination",
     "timer cancelled",
     "timer fired",
+    "token refused",
+    "update accepted",
+    "update answered in a later turn",
+    "update rejected",
+    "update sent again",
+    "update with start",
+    "workflow tried again",
 )
 """What every simulation of some hundred seeds must have reached, or it tests less than it seems to."""
+COUNTED: dict[type, str] = {
+    AcceptUpdate: "update accepted",
+    ContinueRun: "continued as new",
+    RejectUpdate: "update rejected",
+    ResetRun: "run reset",
+    UpsertAttributes: "search attributes changed",
+}
+"""Commands of which only the number counts."""
 
 
 class Witness(StoreWrapper):
@@ -98,7 +138,17 @@ class Witness(StoreWrapper):
                 self.counts["create repeated"] += 1
             elif not answer.fresh:
                 self.counts["create refused"] += 1
+        for run, answer in zip(runs, answers, strict=True):
+            if answer.fresh:
+                self._count_created(run)
         return answers
+
+    def _count_created(self, run: NewRun) -> None:
+        if run.copies is not None:
+            self.counts["closed run reset" if run.copies.succeeds else "run forked"] += 1
+            return
+        for delivery in run.deliveries:
+            self.counts["update with start" if delivery.message_id.startswith("u") else "signal with start"] += 1
 
     async def deliver(self, deliveries: Sequence[Delivery]) -> Sequence[bool]:
         answers = await self.inner.deliver(deliveries)
@@ -107,6 +157,9 @@ class Witness(StoreWrapper):
                 self.counts["delivery to a closed run"] += 1
             elif delivery.unparks:
                 self.counts["run unparked"] += 1
+        ids = [delivery.run_id for delivery in deliveries if delivery.follows]
+        for record in await self.inner.read_runs(ids) if ids else ():
+            self.counts["told a run that had gone on"] += record.successor is not None
         return answers
 
     async def commit(self, worker: WorkerId | None, commits: Sequence[Commit]) -> frozenset[RunId]:
@@ -123,7 +176,15 @@ class Witness(StoreWrapper):
                 self.counts["commit repeated"] += bool(stored) and stored[0] == commit.turn
             else:
                 self._committed(commit)
+                if commit.next is not None:
+                    await self._count_following(commit.next)
         return refused
+
+    async def _count_following(self, new: NewRun) -> None:
+        waiting = {each.message_id for each in (await self.inner.read_waiting(new.run_id)).messages}
+        told = {each.message_id for each in new.deliveries}
+        self.counts["inbox moved"] += bool(waiting - told - {"start"})
+        self.counts["carried over"] += bool(told) and new.copies is None
 
     def _committed(self, commit: Commit) -> None:
         turn = codec.turns.decode(commit.turn)
@@ -141,15 +202,24 @@ class Witness(StoreWrapper):
                     self.counts["activity cancelled"] += 1
                 case CancelChild():
                     self.counts["child cancelled"] += 1
+                case CompleteUpdate(update_id):
+                    accepted = AcceptUpdate(update_id) in turn.outputs
+                    self.counts["update answered at once" if accepted else "update answered in a later turn"] += 1
+                case RecordLocalActivity(attempt=attempt):
+                    self.counts["local activity recorded"] += 1
+                    self.counts["local activity tried again"] += attempt > 1
+                case FailRun(next=NextRun()):
+                    self.counts["workflow tried again"] += 1
                 case _:
-                    pass
+                    self.counts[COUNTED.get(type(command), "command")] += 1
 
     def _count_inputs(self, commit: Commit, turn: Turn) -> None:
         heard = {message.id for message in turn.inputs}
         for message_id in commit.consumed:
             # Cancelled timers are consumed too, and are no duplicates.
-            if message_id not in heard and message_id[0] in "sxabcr":
+            if message_id not in heard and message_id[0] in "sxabcru":
                 self.counts["duplicate dropped"] += 1
+                self.counts["update sent again"] += message_id.startswith("u")
         for message in turn.inputs:
             self._count_input(commit.run_id, message)
 

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
+from perdure.core.command import CompleteUpdate, RejectUpdate
 from perdure.core.errors import StoreError
 from perdure.core.ids import RunId, WorkerId, WorkflowId
 from perdure.core.message import Outcome
@@ -30,6 +31,12 @@ from perdure.worker.worker import Worker
 T = TypeVar("T")
 
 QUEUE = "default"
+FORK = "/fork"
+"""How the workflow ids of forks end."""
+WIDE_SEEDS_FROM = 1_000_000
+"""Worlds of seeds from here on are wide: their plans know everything that a workflow can do. Those before stay as they
+were when their seeds were found."""
+WIDE_RUNS_MAX = 6
 ANSWER_S_MAX = 150
 """A call of a client on a healthy process must return within so much virtual time."""
 
@@ -183,6 +190,24 @@ class Start(msgspec.Struct):
     """Another run of its workflow id was asked for: refused or not, it may be created by a call that comes late."""
     terminated: bool = False
     """A termination was acknowledged, and not by finding the run closed."""
+    told_first: bool = False
+    """It is told its first signal or update together with its start."""
+    reset: bool = False
+    """It will be reset, or was: until then one that has closed may open again."""
+    signalled_count: int = 0
+    """So many signals were acknowledged."""
+    answers: list[CompleteUpdate | RejectUpdate] = []
+    """What clients were told of their updates."""
+
+    @property
+    def family(self) -> str:
+        """How the keys of its steps begin, also of those of its children."""
+        return family_of(self.workflow_id)
+
+
+def family_of(workflow_id: str) -> str:
+    """How the keys begin that belong to a workflow id of the director's, forks included."""
+    return "r" + workflow_id.removeprefix("run").removesuffix(FORK)
 
 
 class World:
@@ -190,8 +215,13 @@ class World:
 
     def __init__(self, seed: int, make_store: Callable[[], Store] = MemoryStore) -> None:
         self.seed = seed
+        self.wide = seed >= WIDE_SEEDS_FROM
         self.random = Random(seed)
         self.shape = draw_shape(self.random)
+        if self.wide:
+            # Each of their runs is several, and many runs at once are what the other worlds are for.
+            runs_count = min(self.shape.runs_count, WIDE_RUNS_MAX)
+            self.shape = msgspec.structs.replace(self.shape, runs_count=runs_count)
         self.time = VirtualTime()
         self.network = VirtualLoop(self.time, "network")
         self.director = VirtualLoop(self.time, "director")
@@ -241,7 +271,7 @@ class World:
             try:
                 result = await action()
             except asyncio.CancelledError:
-                if not process.loop.dead:
+                if not process.loop.dead and not process.stopping:
                     self.violations.append(f"{action} was cancelled on {process.name}")
                 raise
             except Exception as error:  # whatever it is, it is for the one who waits
@@ -269,14 +299,21 @@ class World:
 
     # Clients
 
-    async def ask(self, choose: Callable[[], Process], verb: Callable[[Engine], Awaitable[T]]) -> T:
-        """The answer of a verb, asked again after errors of the store and on other processes after the death of one."""
+    async def ask(
+        self, choose: Callable[[], Process], verb: Callable[[Engine], Awaitable[T]], *, watches: bool = False
+    ) -> T:
+        """The answer of a verb, asked again after errors of the store and on other processes after the death of one.
+
+        `watches`: the verb waits for what the process's watcher sees, which an earlier silence of the store may have
+        stopped.
+        """
         while True:
             process = choose()
             # One that stands still at the moment has its excuse already.
-            excuses_count = -1 if process.unwell else process.excuses_count
+            excused = process.unwell or (watches and process.store.silences_count > 0)
+            excuses_count = -1 if excused else process.excuses_count
             try:
-                async with asyncio.timeout(20 if process.unwell else ANSWER_S_MAX):
+                async with asyncio.timeout(20 if excused else ANSWER_S_MAX):
                     return await self.on(process, lambda process=process: verb(process.engine))
             except StoreError:
                 await asyncio.sleep(self.random.random())
