@@ -268,20 +268,27 @@ async def test_a_fork_before_the_end_of_a_child_is_refused() -> None:
         known = place.workflow(child)
 
         async def parent() -> int:
+            await naps.activity(5)
             result: int = await known()
             return result
 
         await place.start(place.workflow(parent))
         await place.process("worker")
         await asyncio.sleep(10)
-        with pytest.raises(InvalidTurn, match="a child workflow is open there"):
-            await fork(place.client, W, None, Point(turn=1), OTHER)
+        turns = await place.turns((await place.client.find(W)).run_id)
+        match = r"child workflow '.*/2' is open there; give turn 1 or an earlier one, or wait"
+        with pytest.raises(InvalidTurn, match=match):
+            await fork(place.client, W, None, Point(turn=len(turns)), OTHER)
+        before = await fork(place.client, W, None, Point(turn=1), WorkflowId("before"))
         await asyncio.sleep(60)
 
-        new = await fork(place.client, W, None, Point(turn=1), OTHER)
+        new = await fork(place.client, W, None, Point(turn=2), OTHER)
 
         assert await place.result(new) == 60_000
-        assert naps.begun == [60_000]
+        # The fork that began before the child started has one of its own.
+        assert await place.result(before) == 60_000
+        assert naps.begun == [5, 60_000, 5, 60_000]
+        assert (await fsck(place.store)).clean, (await fsck(place.store)).violations
 
 
 @in_virtual_time

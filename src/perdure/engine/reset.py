@@ -61,11 +61,17 @@ class _Source:
         self.count = self._count(turns)
         self.kept, self.whole = OpenCalls(), OpenCalls()
         self.asked_in: dict[int, Turn] = {}
+        self.children_in: dict[int, int] = {}
+        """The number of the turn in which a kept child was asked for."""
         for turn in turns:
             self.whole.fold(turn)
             if turn.number <= self.count:
                 self.kept.fold(turn)
-                self.asked_in |= {each.call_id: turn for each in turn.outputs if isinstance(each, RunActivity)}
+                for each in turn.outputs:
+                    if isinstance(each, RunActivity):
+                        self.asked_in[each.call_id] = turn
+                    elif isinstance(each, StartChild):
+                        self.children_in[each.call_id] = turn.number
         if self.kept.closing is not None:
             raise self.refused("that turn closed it", "give an earlier turn")
         self.later = [message for turn in turns[self.count :] for message in turn.inputs]
@@ -175,9 +181,14 @@ async def fork(
     Raises `InvalidTurn`, also where a child workflow is open after that turn: it belongs to this run.
     """
     source = await _source(engine, workflow_id, run_id, point)
-    open_children = {each.call_id for each in source.kept.calls.values() if isinstance(each, StartChild)}
-    if open_children - source.answered():
-        raise source.refused("a child workflow is open there", "give an earlier turn, or wait for the child's end")
+    answered = source.answered()
+    kept = [each for each in source.kept.calls.values() if isinstance(each, StartChild)]
+    open_children = [each for each in kept if each.call_id not in answered]
+    if open_children:
+        # One that was handed over by an earlier run of the chain was open from the beginning.
+        last = min(source.children_in.get(each.call_id, 1) for each in open_children) - 1
+        fact = f"child workflow {open_children[0].workflow_id!r} is open there"
+        raise source.refused(fact, f"give turn {last} or an earlier one, or wait for the child's end")
     new_id, now_ms = engine.clock.new_run_id(), engine.clock.now_ms()
     chain = Chain(new_id, now_ms, now_ms, calls_count=source.calls_count)
     run = _new_run(
