@@ -317,10 +317,10 @@ class Stores(RuleBasedStateMachine):
         tried = replace(request, number=number, since=max(1, number - missed), full=full)
         self.both(lambda store: store.claim(tried, now_ms))
 
-    @rule(worker=workers, died=st.booleans())
-    def release(self, worker: WorkerId, *, died: bool) -> None:
+    @rule(worker=workers, died=st.booleans(), now_ms=moments)
+    def release(self, worker: WorkerId, now_ms: int, *, died: bool) -> None:
         """Whether it has a lease or not."""
-        self.both(lambda store: store.release(worker, died=died))
+        self.both(lambda store: store.release(worker, died=died, now_ms=now_ms))
 
     @invariant()
     def same_state(self) -> None:

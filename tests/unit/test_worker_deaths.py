@@ -11,7 +11,7 @@ from perdure.core.store import SUSPECT_DEATHS
 from perdure.engine.attempts import DEATHS_MAX
 from perdure.testing.virtual import VirtualLoop
 from perdure.worker.identity import new_worker_id
-from tests.unit.virtual_time import in_virtual_time, settle, virtual_loop
+from tests.unit.virtual_time import in_virtual_time, settle, virtual_clock, virtual_loop
 from tests.unit.worker_world import Naps, Process, Yard, until, yard
 
 INNOCENT_COUNT = 4
@@ -55,7 +55,7 @@ class Bombs:
 async def _next(place: Yard, number: int) -> Process:
     """A new process, which takes over what the dead ones held."""
     for worker in await place.store.leaseholders():
-        await place.store.release(worker, died=True)
+        await place.store.release(worker, died=True, now_ms=virtual_clock().now_ms())
     return await place.process(f"worker{number}")
 
 

@@ -17,7 +17,7 @@ from perdure.core.store import Commit, RunStatus
 from perdure.core.turn import Turn
 from perdure.testing.faults import Fate
 from tests.unit.engine_world import ScriptedProgram
-from tests.unit.virtual_time import in_virtual_time, settle, virtual_loop
+from tests.unit.virtual_time import in_virtual_time, settle, virtual_clock, virtual_loop
 from tests.unit.worker_world import Naps, query, started, until, yard
 
 UNAVAILABLE = StoreUnavailable(store="memory://", reason="on purpose")
@@ -163,7 +163,7 @@ async def test_a_worker_that_starts_over_goes_on_with_everything() -> None:
         process = await place.process("worker", lease_ms=3_000)
         await asyncio.sleep(1)
 
-        await place.store.release(process.working.host.worker, died=True)
+        await place.store.release(process.working.host.worker, died=True, now_ms=virtual_clock().now_ms())
 
         assert await place.result(run_id) == 100
 
@@ -183,7 +183,7 @@ async def test_a_start_under_way_when_the_lease_is_lost_can_be_repeated() -> Non
         starting = asyncio.ensure_future(process.ask(lambda engine: engine.start(started(calling), "r1")))
         await asyncio.sleep(0.1)
 
-        await place.store.release(process.working.host.worker, died=True)
+        await place.store.release(process.working.host.worker, died=True, now_ms=virtual_clock().now_ms())
 
         with pytest.raises(StoreUnavailable, match="the call may be repeated"):
             await starting

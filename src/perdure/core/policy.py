@@ -56,6 +56,21 @@ def delay_ms(policy: RetryPolicy, attempt: int) -> int:
     return int(min(delay, policy.interval_ms_max))
 
 
+DEATH_DELAY_MS = 1_000
+"""Wait after the second death of a worker; each further one doubles it."""
+DEATH_DELAY_MS_MAX = 60_000
+
+
+def death_delay_ms(deaths_count: int) -> int:
+    """Wait before work is handed out again under which so many workers died.
+
+    The first death is hardly ever the fault of the work, and a machine that goes down takes much of it along.
+    """
+    if deaths_count < 2:
+        return 0
+    return min(DEATH_DELAY_MS << min(deaths_count - 2, 10), DEATH_DELAY_MS_MAX)
+
+
 def queue_deadline_ms(options: ActivityOptions, *, scheduled_at_ms: int, queued_at_ms: int) -> int | None:
     """The moment at which an attempt that still waits in its queue must end; None if it may wait for ever."""
     deadlines: list[int] = []

@@ -167,17 +167,19 @@ class Store(Protocol):
         are handed out again until a commit consumes them. Parked runs are left alone.
         Attempts: free and due, or expired, of the request's queues and activities, in the order of `core.dispatch`:
         oldest due first, where none of these has a rank. What a dead worker held comes back
-        with `attempt` and `deaths_count` one higher, due at once.
+        with `attempt` and `deaths_count` one higher, due after `core.policy.death_delay_ms`; so do its runs that were
+        handed messages which no turn took, by their deaths since their last turn. Until then no delivery makes such a
+        run due, but one that unparks.
         Lost answers: what the tries from number `since` on took is handed out again, above the maxima. A try that
         arrives
         after one with a higher number and a `since` that covers it takes nothing.
         """
         ...
 
-    async def release(self, worker: WorkerId, *, died: bool) -> None:
+    async def release(self, worker: WorkerId, *, died: bool, now_ms: int) -> None:
         """End the lease and give back all that it holds.
 
-        With `died`, attempts count it as in `claim`. Without, they are as before.
+        With `died`, attempts and runs count it as in `claim`. Without, they are as before.
         """
         ...
 

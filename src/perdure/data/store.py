@@ -133,9 +133,9 @@ class SealedStore:
         """See `Store`."""
         return await self._opened(await self._inner.claim(request, now_ms), _open_claimed)
 
-    async def release(self, worker: WorkerId, *, died: bool) -> None:
+    async def release(self, worker: WorkerId, *, died: bool, now_ms: int) -> None:
         """See `Store`."""
-        await self._inner.release(worker, died=died)
+        await self._inner.release(worker, died=died, now_ms=now_ms)
 
     async def leaseholders(self) -> Sequence[WorkerId]:
         """See `Store`."""

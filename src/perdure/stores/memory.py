@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from perdure.core.filter.evaluate import Facts, fits, page
 from perdure.core.filter.tree import Filter
 from perdure.core.ids import RunId, WorkerId, WorkflowId
+from perdure.core.policy import death_delay_ms
 from perdure.core.store import (
     AttemptKey,
     Beat,
@@ -131,8 +132,8 @@ class MemoryStore:
         if delivery.message_id not in run.inbox:
             run.inbox[delivery.message_id] = MemoryMessage(next(self._counter), delivery)
             if delivery.unparks:
-                run.parked = None
-            due_at_ms = delivery.visible_at_ms
+                run.parked, run.rests_until_ms = None, 0
+            due_at_ms = max(delivery.visible_at_ms, run.rests_until_ms)
             self._holdings.index_run(run, due_at_ms if run.due_at_ms is None else min(run.due_at_ms, due_at_ms))
             self._changes.bump()
         return True
@@ -192,6 +193,7 @@ class MemoryStore:
                 self._holdings.drop_attempt(run, call_id)
         for new in commit.attempts:
             self._add_attempt(run, commit.number, new, worker if new.kept else None)
+        run.rests_until_ms = 0
         self._holdings.hold_run(run, worker if commit.keep else None)
 
     def _close_all(self, commits: Sequence[Commit]) -> None:
@@ -337,13 +339,15 @@ class MemoryStore:
         attempt.claim_number = request.number
         return attempt.claimed(now_ms)
 
-    async def release(self, worker: WorkerId, *, died: bool) -> None:
-        self._give_back(worker, died=died, now_ms=None)
+    async def release(self, worker: WorkerId, *, died: bool, now_ms: int) -> None:
+        self._give_back(worker, died=died, now_ms=now_ms)
 
-    def _give_back(self, worker: WorkerId, *, died: bool, now_ms: int | None) -> None:
+    def _give_back(self, worker: WorkerId, *, died: bool, now_ms: int) -> None:
         self._leases.pop(worker, None)
         self._repeats.pop(worker, None)
         for run in tuple(self._holdings.held_runs.get(worker, {}).values()):
+            if died:
+                run.rest(now_ms)
             self._holdings.hold_run(run, None)
         for attempt in tuple(self._holdings.held_attempts.get(worker, {}).values()):
             if attempt.cancelled:
@@ -352,7 +356,7 @@ class MemoryStore:
             if died:
                 attempt.attempt += 1
                 attempt.deaths_count += 1
-                attempt.due_at_ms = attempt.due_at_ms if now_ms is None else now_ms
+                attempt.due_at_ms = now_ms + death_delay_ms(attempt.deaths_count)
             self._holdings.hold_attempt(attempt, None)
         self._holdings.held_runs.pop(worker, None)
         self._holdings.held_attempts.pop(worker, None)

@@ -33,6 +33,7 @@ class Holdings:
             self.held_runs[run.worker].pop(run.index)
         run.worker = worker
         if worker is not None:
+            run.rests_until_ms = 0
             self.held_runs.setdefault(worker, {})[run.index] = run
         self.index_run(run, run.earliest_ms())
         if worker is None and run.due_at_ms is not None:

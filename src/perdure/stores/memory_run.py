@@ -7,6 +7,7 @@ import msgspec
 from perdure.core.attributes import Attribute
 from perdure.core.dispatch import Candidate
 from perdure.core.ids import RunId, WorkerId
+from perdure.core.policy import death_delay_ms
 from perdure.core.store import (
     SUSPECT_DEATHS,
     ClaimedAttempt,
@@ -121,10 +122,25 @@ class MemoryRun(msgspec.Struct):
     handed_at_ms: int = 0
     claim_number: int = 0
     """Of the claim that handed it out last."""
+    deaths_count: int = 0
+    """Of workers that held it while it had `deaths_turn` turns."""
+    deaths_turn: int = 0
+    rests_until_ms: int = 0
+    """For these deaths; 0 while it is held."""
+
+    def rest(self, now_ms: int) -> None:
+        """Its worker died, perhaps of a message that it was handed and took into no turn."""
+        if any(
+            message.arrival <= self.handed_arrival and message.delivery.visible_at_ms <= self.handed_at_ms
+            for message in self.inbox.values()
+        ):
+            self.deaths_count = self.deaths_count + 1 if self.deaths_turn == len(self.turns) else 1
+            self.deaths_turn = len(self.turns)
+            self.rests_until_ms = now_ms + death_delay_ms(self.deaths_count)
 
     def earliest_ms(self) -> int | None:
         """When its next message is due: of all of them, or of those that its holder was not yet handed."""
-        return min(
+        first = min(
             (
                 message.delivery.visible_at_ms
                 for message in self.inbox.values()
@@ -134,6 +150,7 @@ class MemoryRun(msgspec.Struct):
             ),
             default=None,
         )
+        return None if first is None else max(first, self.rests_until_ms)
 
     def sorted_inbox(self) -> list[MemoryMessage]:
         """Its messages, oldest first."""

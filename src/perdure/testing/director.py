@@ -324,7 +324,7 @@ async def _crash(world: World, process: Process, random: Random) -> None:
         # Its machine knows that it is gone, as `Worker.start` finds out; elsewhere its lease has to expire.
         for worker in await world.witness.leaseholders():
             if worker.startswith(f"{process.name}/"):
-                await world.witness.release(worker, died=True)
+                await world.witness.release(worker, died=True, now_ms=world.time.now_ms)
     if random.random() < 0.8:
         await world.add_worker()
 

@@ -293,8 +293,8 @@ class Witness(StoreWrapper):
         self.lost.setdefault(worker, self._now_ms())
         self.deaths_count += died
 
-    async def release(self, worker: WorkerId, *, died: bool) -> None:
-        await self.inner.release(worker, died=died)
+    async def release(self, worker: WorkerId, *, died: bool, now_ms: int) -> None:
+        await self.inner.release(worker, died=died, now_ms=now_ms)
         if worker in self._leases:
             self.counts["lease released"] += 1
             self._took_back(worker, died=died)

@@ -76,8 +76,8 @@ class StoreWrapper:
     async def claim(self, request: ClaimRequest, now_ms: int) -> Claimed:
         return await self.call("claim", lambda: self.inner.claim(request, now_ms))
 
-    async def release(self, worker: WorkerId, *, died: bool) -> None:
-        await self.call("release", lambda: self.inner.release(worker, died=died))
+    async def release(self, worker: WorkerId, *, died: bool, now_ms: int) -> None:
+        await self.call("release", lambda: self.inner.release(worker, died=died, now_ms=now_ms))
 
     async def leaseholders(self) -> Sequence[WorkerId]:
         return await self.call("leaseholders", self.inner.leaseholders)

@@ -124,7 +124,7 @@ class Worker:
         for other in await promptly(self._store, self._store.leaseholders):
             if is_gone(other):
                 logger.info("taking over from %s, whose process is gone", other)
-                await promptly(self._store, lambda other=other: self._store.release(other, died=True))
+                await promptly(self._store, lambda other=other: self._release(other, died=True))
         await self._register()
         # The first one makes runs go on; the others only keep watch (see `watches`).
         loops = [self._claim_loop, self._news_loop, self._lease_loop]
@@ -174,9 +174,12 @@ class Worker:
         await self._runner.stop()
         try:
             async with asyncio.timeout(RELEASE_MS_MAX / 1_000):
-                await self._store.release(self.host.worker, died=False)
+                await self._release(self.host.worker)
         except (StoreError, TimeoutError) as error:
             logger.warning("what this worker held is given back when its lease expires: %s", error or "no answer")
+
+    def _release(self, worker: WorkerId, *, died: bool = False) -> Coroutine[Any, Any, None]:
+        return self._store.release(worker, died=died, now_ms=self._clock.now_ms())
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(coroutine)
@@ -410,7 +413,7 @@ class Worker:
         try:
             before = self.host.worker
             self.drop_all()
-            await surely(lambda: self._store.release(before, died=False), "release")
+            await surely(lambda: self._release(before), "release")
             await self._register()
         finally:
             self._starting_over = False

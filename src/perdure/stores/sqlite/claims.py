@@ -6,6 +6,7 @@ from typing import Any
 
 from perdure.core.dispatch import Choice
 from perdure.core.ids import WorkerId
+from perdure.core.policy import death_delay_ms
 from perdure.core.store import (
     AttemptKey,
     Beat,
@@ -59,22 +60,34 @@ def extend(db: Database, worker: WorkerId, until_ms: int, beats: Sequence[Beat])
     return Extended(lost=False, cancelled=tuple(cancelled))
 
 
-def release(db: Database, worker: WorkerId, *, died: bool) -> None:
+def release(db: Database, worker: WorkerId, *, died: bool, now_ms: int) -> None:
     """See `Store.release`."""
     lease_id = db.value("find_lease", worker)
     if lease_id is not None:
-        _give_back(db, lease_id, died=died, now_ms=None)
+        _give_back(db, lease_id, died=died, now_ms=now_ms)
 
 
-def _give_back(db: Database, lease_id: int, *, died: bool, now_ms: int | None) -> None:
+def _give_back(db: Database, lease_id: int, *, died: bool, now_ms: int) -> None:
+    if died:
+        _count_deaths_of_runs(db, lease_id, now_ms)
     db.run("give_back_runs", lease_id)
     db.run("drop_cancelled", lease_id)
     if died:
-        db.run_named("count_deaths", {"lease_id": lease_id, "now_ms": now_ms})
+        for count in db.values("deaths_counts", lease_id):
+            due_at_ms = now_ms + death_delay_ms(count + 1)
+            db.run_named("count_deaths", {"lease_id": lease_id, "deaths_count": count, "due_at_ms": due_at_ms})
     else:
         db.run("give_back_attempts", lease_id)
     db.run("delete_lease", lease_id)
     db.changed = True
+
+
+def _count_deaths_of_runs(db: Database, lease_id: int, now_ms: int) -> None:
+    flat: list[int] = []
+    for key, deaths_count, deaths_turn, turns_count in db.values("interrupted_runs", lease_id):
+        count = deaths_count + 1 if deaths_turn == turns_count else 1
+        flat += (key, count, turns_count, now_ms + death_delay_ms(count))
+    db.run_rows("count_deaths_of_runs", flat)
 
 
 def finish(db: Database, worker: WorkerId | None, finishes: Sequence[Finish]) -> list[bool]:

@@ -40,8 +40,22 @@ delete from leases where id = ?;
 -- name: give_back_runs
 -- What a lease held is free.
 update runs set lease_id = null, handed_id = 0,
-       due_at_ms = (select min(inbox.visible_at_ms) from inbox where inbox.run_key = runs.id)
+       due_at_ms = max((select min(inbox.visible_at_ms) from inbox where inbox.run_key = runs.id), rests_until_ms)
  where lease_id = ?;
+
+-- name: interrupted_runs
+-- Held runs that were handed messages which no turn took, with the deaths that they saw at some turn, and their turns.
+select json_group_array(json_array(id, deaths_count, deaths_turn,
+    coalesce((select max(turns.number) from turns where turns.run_key = runs.id), 0)))
+  from runs where lease_id = ? and exists (
+    select 1 from inbox where inbox.run_key = runs.id and inbox.id <= runs.handed_id
+       and inbox.visible_at_ms <= runs.handed_at_ms);
+
+-- name: count_deaths_of_runs
+-- Runs whose worker died.
+with died (run_key, deaths_count, deaths_turn, rests_until_ms) as (values {(?, ?, ?, ?)})
+update runs set deaths_count = died.deaths_count, deaths_turn = died.deaths_turn, rests_until_ms = died.rests_until_ms
+  from died where runs.id = died.run_key;
 
 -- name: drop_cancelled
 -- Nobody waits for a cancelled attempt.
@@ -51,12 +65,15 @@ delete from attempts where lease_id = ? and cancelled = 1;
 -- What a lease held is free, as it was.
 update attempts set lease_id = null where lease_id = ?;
 
+-- name: deaths_counts
+-- How many deaths the attempts that a lease holds have seen.
+select json_group_array(distinct deaths_count) from attempts where lease_id = ?;
+
 -- name: count_deaths
--- The worker died: it is the next attempt, due at once.
-update attempts set lease_id = null, attempt = attempt + 1, deaths_count = deaths_count + 1,
-       due_at_ms = coalesce(:now_ms, due_at_ms),
-       ready_at_ms = min(coalesce(:now_ms, due_at_ms), coalesce(expires_at_ms, :now_ms, due_at_ms))
- where lease_id = :lease_id;
+-- The worker died: those that saw so many deaths are the next attempts.
+update attempts set lease_id = null, attempt = attempt + 1, deaths_count = deaths_count + 1, due_at_ms = :due_at_ms,
+       ready_at_ms = min(:due_at_ms, coalesce(expires_at_ms, :due_at_ms))
+ where lease_id = :lease_id and deaths_count = :deaths_count;
 
 -- name: due_runs
 -- Free runs of one queue and type, oldest due first; once for each pair of these.
@@ -89,7 +106,7 @@ select min(due_at_ms) from runs where lease_id = ? and due_at_ms > ? and parked 
 
 -- name: claim_runs
 -- The claimer holds them and has been handed all that is visible.
-update runs set lease_id = ?, claim_number = ?, handed_id = ?, handed_at_ms = ?,
+update runs set lease_id = ?, claim_number = ?, handed_id = ?, handed_at_ms = ?, rests_until_ms = 0,
        due_at_ms = (select min(inbox.visible_at_ms) from inbox where inbox.run_key = runs.id and inbox.visible_at_ms > ?)
  where id in (values {(?)});
 

@@ -74,7 +74,10 @@ select json_group_array(id) from inbox where id > ?;
 -- name: notify_runs
 -- Their holders, or anybody, shall see what arrived.
 with arrived (run_key, at_ms, unparks) as (values {(?, ?, ?)})
-update runs set due_at_ms = min(coalesce(runs.due_at_ms, arrived.at_ms), arrived.at_ms),
+update runs set due_at_ms = case
+         when arrived.unparks then min(coalesce(runs.due_at_ms, arrived.at_ms), arrived.at_ms)
+         else min(coalesce(runs.due_at_ms, arrived.at_ms), max(arrived.at_ms, runs.rests_until_ms)) end,
+       rests_until_ms = case when arrived.unparks then 0 else runs.rests_until_ms end,
        parked = case when arrived.unparks then null else runs.parked end
   from arrived where runs.id = arrived.run_key;
 

@@ -90,8 +90,8 @@ class SqliteStore:
             return nothing
         return await self._writer.ask(lambda db: claims.claim(db, request, now_ms))
 
-    async def release(self, worker: WorkerId, *, died: bool) -> None:
-        await self._writer.ask(lambda db: claims.release(db, worker, died=died))
+    async def release(self, worker: WorkerId, *, died: bool, now_ms: int) -> None:
+        await self._writer.ask(lambda db: claims.release(db, worker, died=died, now_ms=now_ms))
 
     async def leaseholders(self) -> Sequence[WorkerId]:
         return await self._reader.ask(claims.leaseholders)

@@ -67,12 +67,12 @@ update runs set
        due_at_ms = (select min(inbox.visible_at_ms) from inbox where inbox.run_key = runs.id
           and (runs.lease_id is not ? or inbox.id > runs.handed_id or inbox.visible_at_ms > runs.handed_at_ms)),
        handed_id = case when lease_id is ? then handed_id else 0 end,
-       lease_id = ?
+       lease_id = ?, rests_until_ms = 0
  where id in (values {(?)});
 
 -- name: free_runs
 -- Runs that nobody holds any longer.
-update runs set lease_id = null, handed_id = 0,
+update runs set lease_id = null, handed_id = 0, rests_until_ms = 0,
        due_at_ms = (select min(inbox.visible_at_ms) from inbox where inbox.run_key = runs.id)
  where id in (values {(?)});
 

@@ -35,6 +35,7 @@ from perdure.testing.conformance.missed_answers import TestMissedAnswers
 from perdure.testing.conformance.parking import TestParkingAndRetention
 from perdure.testing.conformance.ranking import TestRanking
 from perdure.testing.conformance.reading import TestReading
+from perdure.testing.conformance.resting import TestResting
 from perdure.testing.conformance.waiting import TestWaiting
 
 __all__ = [
@@ -56,6 +57,7 @@ __all__ = [
     "TestParkingAndRetention",
     "TestRanking",
     "TestReading",
+    "TestResting",
     "TestStartingAgain",
     "TestWaiting",
 ]

@@ -144,7 +144,7 @@ class TestClaimingAgain:
         run = new_run()
         await hire(store, ANNA)
         await store.claim(request(ANNA, number=9, since=1), NOW)
-        await store.release(ANNA, died=False)
+        await store.release(ANNA, died=False, now_ms=NOW)
         await hire(store, ANNA)
         await store.create([run])
 

@@ -266,25 +266,25 @@ class TestClaimingAttempts:
         for _ in range(2):
             await store.register(BERT, NOW + 10)
             await store.claim(request(BERT, attempts_max=3), NOW)
-            await store.release(BERT, died=True)
+            await store.release(BERT, died=True, now_ms=NOW)
 
-        one = await store.claim(request(ANNA, suspects_max=1), NOW)
-        none = await store.claim(request(ANNA, suspects_max=0), NOW)
-        rest = await claim(store, ANNA)
+        one = await store.claim(request(ANNA, suspects_max=1), NOW + 1_000)
+        none = await store.claim(request(ANNA, suspects_max=0), NOW + 1_000)
+        rest = await claim(store, ANNA, now_ms=NOW + 1_000)
 
-        assert [(found.call_id, found.deaths_count) for found in one.attempts] == [(1, 2), (4, 0), (5, 0)]
+        assert [(found.call_id, found.deaths_count) for found in one.attempts] == [(4, 0), (5, 0), (1, 2)]
         assert call_ids(none) == []
         assert call_ids(rest) == [2, 3]
 
     async def test_suspects_count_among_all(self, store: Store) -> None:
         run = new_run()
         await hire(store, ANNA)
-        await store.commit(None, [birth(run, attempts=(call(1), call(2, name="send"), call(3, due_at_ms=NOW + 1)))])
+        await store.commit(None, [birth(run, attempts=(call(1), call(2, name="send"), call(3, due_at_ms=NOW + 1_001)))])
         for _ in range(2):
             await store.register(BERT, NOW + 10)
             await claim(store, BERT)
-            await store.release(BERT, died=True)
+            await store.release(BERT, died=True, now_ms=NOW)
 
-        first = await store.claim(request(ANNA, attempts_max=1), NOW + 1)
+        first = await store.claim(request(ANNA, attempts_max=1), NOW + 1_001)
 
         assert call_ids(first) == [1]

@@ -144,7 +144,7 @@ class TestClaimingRuns:
         await store.create([run])
         await claim(store, ANNA)
 
-        await store.release(ANNA, died=False)
+        await store.release(ANNA, died=False, now_ms=NOW)
 
         assert (await claim(store, BERT)).runs[0].messages == (b"start",)
 
@@ -216,7 +216,7 @@ class TestClaimingRuns:
         await hire(store, ANNA, BERT)
         await store.create([run])
         await claim(store, ANNA)
-        await store.release(ANNA, died=True)
+        await store.release(ANNA, died=True, now_ms=NOW)
         await claim(store, BERT)
 
         await store.park(ANNA, [Park(run.run_id, 0, b"why")])

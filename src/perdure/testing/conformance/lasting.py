@@ -116,5 +116,5 @@ class TestLasting:
         assert run_ids(await claim(store, ANNA)) == [run.run_id]
         for _ in range(2):
             await store.delete([other.run_id])
-            await store.release(ANNA, died=False)
+            await store.release(ANNA, died=False, now_ms=NOW)
         assert [found.attempt for found in await attempts_of(store, run)] == [2]

@@ -33,7 +33,7 @@ class TestLeasing:
 
         assert sorted(await store.leaseholders()) == [ANNA, BERT]
 
-        await store.release(ANNA, died=False)
+        await store.release(ANNA, died=False, now_ms=NOW)
         assert list(await store.leaseholders()) == [BERT]
 
     async def test_what_an_expired_worker_held_is_taken_by_the_next_claim(self, store: Store) -> None:
@@ -69,12 +69,13 @@ class TestLeasing:
         run = new_run()
         await hire(store, BERT)
         await store.commit(None, [birth(run, attempts=(call(1),))])
-        for _ in range(3):
+        for number in range(3):
+            now_ms = NOW + number * 60_000
             await store.register(ANNA, FAR)
-            await claim(store, ANNA)
-            await store.release(ANNA, died=True)
+            await claim(store, ANNA, now_ms=now_ms)
+            await store.release(ANNA, died=True, now_ms=now_ms)
 
-        (found,) = (await claim(store, BERT)).attempts
+        (found,) = (await claim(store, BERT, now_ms=NOW + 180_000)).attempts
 
         assert (found.attempt, found.deaths_count) == (4, 3)
 
@@ -165,7 +166,7 @@ class TestLeasing:
         await hire(store, ANNA, BERT)
         await store.commit(ANNA, [birth(run, attempts=(call(1, kept=True),))])
 
-        await store.release(ANNA, died=False)
+        await store.release(ANNA, died=False, now_ms=NOW)
 
         assert (await record_of(store, run)).worker is None
         (found,) = (await claim(store, BERT)).attempts
@@ -177,7 +178,7 @@ class TestLeasing:
         await hire(store, ANNA, BERT)
         await store.commit(ANNA, [birth(run, attempts=(call(1, kept=True),))])
 
-        await store.release(ANNA, died=True)
+        await store.release(ANNA, died=True, now_ms=NOW)
 
         (found,) = (await claim(store, BERT)).attempts
         assert (found.attempt, found.deaths_count) == (2, 1)
@@ -185,9 +186,9 @@ class TestLeasing:
     async def test_releasing_twice_or_a_stranger_is_harmless(self, store: Store) -> None:
         await hire(store, ANNA)
 
-        await store.release(ANNA, died=True)
-        await store.release(ANNA, died=True)
-        await store.release(BERT, died=False)
+        await store.release(ANNA, died=True, now_ms=NOW)
+        await store.release(ANNA, died=True, now_ms=NOW)
+        await store.release(BERT, died=False, now_ms=NOW)
 
         assert list(await store.leaseholders()) == []
 
@@ -197,7 +198,7 @@ class TestLeasing:
         await store.commit(ANNA, [birth(one, attempts=(call(1, kept=True),))])
         await store.commit(BERT, [birth(other, attempts=(call(1, kept=True),))])
 
-        await store.release(ANNA, died=True)
+        await store.release(ANNA, died=True, now_ms=NOW)
 
         assert (await record_of(store, other)).worker == BERT
         assert (await attempts_of(store, other))[0].worker == BERT

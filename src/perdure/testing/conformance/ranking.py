@@ -150,13 +150,13 @@ class TestRanking:
         for _ in range(2):
             await store.register(BERT, NOW + 10)
             await store.claim(request(BERT, attempts_max=3), NOW)
-            await store.release(BERT, died=True)
+            await store.release(BERT, died=True, now_ms=NOW)
 
-        one = await store.claim(request(ANNA, suspects_max=1), NOW)
-        none = await store.claim(request(ANNA, suspects_max=0), NOW)
-        rest = await claim(store, ANNA)
+        one = await store.claim(request(ANNA, suspects_max=1), NOW + 1_000)
+        none = await store.claim(request(ANNA, suspects_max=0), NOW + 1_000)
+        rest = await claim(store, ANNA, now_ms=NOW + 1_000)
 
-        assert [(found.call_id, found.deaths_count) for found in one.attempts] == [(1, 2), (4, 0), (5, 0)]
+        assert [(found.call_id, found.deaths_count) for found in one.attempts] == [(4, 0), (5, 0), (1, 2)]
         assert call_ids(none) == []
         assert call_ids(rest) == [2, 3]
 

@@ -109,7 +109,7 @@ class TestWaiting:
         await store.create([new_run()])
         await claim(store, ANNA)
 
-        assert await wakes(store, lambda: store.release(ANNA, died=False))
+        assert await wakes(store, lambda: store.release(ANNA, died=False, now_ms=NOW))
 
     async def test_a_claim_that_gives_back_wakes_others(self, store: Store) -> None:
         await hire(store, BERT)

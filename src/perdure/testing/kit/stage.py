@@ -197,7 +197,8 @@ class Stage:
         if self._process.worker is not None:
             return
         for worker in self._dead:
-            await self._do(lambda worker=worker: self.store.release(worker, died=True))
+            now_ms = self.clock.now_ms()
+            await self._do(lambda worker=worker, now_ms=now_ms: self.store.release(worker, died=True, now_ms=now_ms))
         self._dead.clear()
         await self._do(lambda: self._process.start(self._registry, self._options))
 
