@@ -241,7 +241,7 @@ TAUGHT = DataConverter([MONEY, FRACTION])
         (Fraction(1, 3), Fraction | None),
         ({"a": Fraction(1, 3)}, dict[str, Fraction]),
     ],
-    ids=str,
+    ids=["itself", "in a list", "in a struct", "or nothing", "in a table"],
 )
 def test_a_converter_of_the_user_carries_its_class(value: Any, kind: Any) -> None:
     assert TAUGHT.from_payload(TAUGHT.to_payload(value), kind) == value
