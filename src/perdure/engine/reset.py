@@ -159,6 +159,9 @@ async def reset(engine: Engine, workflow_id: WorkflowId, run_id: RunId | None, p
             await engine.store.deliver(await _ends(engine, source, made_id))
             return made_id
         live = await engine.folded(record)
+        if live.turns_count != record.turns_count:
+            # It took a turn meanwhile: what it heard there must be told again.
+            continue
         calls = tuple([each.call_id for each in source.kept.calls.values() if isinstance(each, StartChild)])
         began = [message for _, message in source.waiting if isinstance(message, Started | Forked)]
         turn = live.note(now_ms, [ResetRun(new_id, source.count, point.reason, calls)], began)

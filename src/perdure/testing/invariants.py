@@ -354,6 +354,9 @@ class _WaitingCheck:
         options = None if self._open.started is None else self._open.started.options
         # A child that was handed over is the child of a run before, which may have heard that it started.
         handed_over = options is not None and options.chain is not None and call.call_id <= options.chain.calls_count
+        # So is one of the run that it begins with, as long as it has not heard that it was forked off.
+        record = self._read.record
+        handed_over |= record.origin_run_id is not None and f"fork/{record.run_id}" not in self._open.requests
         if started is None and f"b{call.call_id}" not in self._open.requests and not handed_over:
             self._found.append(f"nobody said whether child {call.call_id} started")
         child = next(iter(await self._store.read_runs([call.run_id])), None)
