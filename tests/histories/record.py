@@ -13,7 +13,7 @@ import msgspec
 
 from perdure.core.failure import Failure
 from perdure.core.ids import WorkflowId
-from perdure.core.message import StartOptions, UpdateRequested
+from perdure.core.message import Signaled, StartOptions, UpdateRequested
 from perdure.core.payload import Payload, to_payload, to_payloads
 from perdure.core.rank import Rank
 from perdure.engine.doors import Edit, edit, skip
@@ -63,6 +63,13 @@ async def _handle(place: Yard) -> None:
     await place.signal(MAIN, "note", 2, "note-2")
     await place.signal(MAIN, "close", None, "close")
     await last
+
+
+async def _carry(place: Yard) -> None:
+    alice, bob = ({"tenant": to_payload(name)} for name in ("alice", "bob"))
+    await place.client.signal(MAIN, None, Signaled("tell", to_payload("a word"), "tell-1", alice))
+    update = UpdateRequested("change", to_payloads(("another",)), "change-1", bob)
+    await place.client.update(MAIN, None, update, fresh=True, early=False)
 
 
 async def _notes(place: Yard) -> None:
@@ -131,6 +138,8 @@ SCRIPTS: dict[str, tuple[str, tuple[Any, ...], Script]] = {
     "sequence": ("sequence", (PRICES,), _nothing),
     "leaf": ("leaf", (1, 100), _nothing),
     "leaf_in_line": ("leaf_in_line", (1,), _nothing),
+    "leaf_of_a_version": ("leaf_of_a_version", ("word",), _nothing),
+    "carrying": ("carrying", (), _carry),
     "leaf_that_fails": ("leaf", (-1, 100), _nothing),
     "channels": ("channels", (), _signals),
     "cancelled_run": ("cancelled_run", (), _cancel),
@@ -154,6 +163,7 @@ BEGAN_AGAIN = ("began_again", "began_again_by_chance")
 OPTIONS = {
     "timed_out": StartOptions(run_ms=60_000),
     "in_line": StartOptions(rank=Rank(priority=2, key="shop")),
+    "carrying": StartOptions(headers={"tenant": to_payload("acme")}),
 }
 """What some are started with."""
 

@@ -10,8 +10,10 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from perdure.core.message import Query
+from perdure.core.attributes import Attribute, AttributeKind
+from perdure.core.message import Query, StartOptions
 from perdure.core.payload import to_payload
+from perdure.core.policy import RetryPolicy
 from perdure.engine.recorded import RecordedHistory, recorded_history
 from perdure.programs.schedule.program import ScheduleProgram
 from perdure.programs.schedule.spec import Calendar, ScheduleSpec
@@ -74,10 +76,29 @@ def _handed_over() -> Bench:
     return bench
 
 
+def _with_options() -> Bench:
+    options = StartOptions(
+        retry=RetryPolicy(attempts_max=3),
+        run_ms=60_000,
+        memo={"team": to_payload("red")},
+        attributes=(Attribute("Region", AttributeKind.KEYWORD, "eu"),),
+        headers={"tenant": to_payload("acme")},
+    )
+    plan = plan_of()
+    bench = Bench(replace(plan, action=replace(plan.action, options=options)))
+    bench.until(hour(2))
+    bench.end_all()
+    # An update brings the whole plan, and with it other options.
+    bench.signal("update", Update(replace(plan, action=replace(plan.action, options=StartOptions(run_ms=1)))))
+    bench.until(hour(4))
+    return bench
+
+
 SCRIPTS: dict[str, Callable[[], Bench]] = {
     **{f"overlap_{overlap}": _overlapping(overlap) for overlap in Overlap},
     "told": _told,
     "handed_over": _handed_over,
+    "with_options": _with_options,
 }
 """By file: what happens to the schedule; the history is that of its last run."""
 

@@ -1,10 +1,14 @@
 """More workflow code whose recorded histories are replayed for ever: what runs tell of themselves. Never changed."""
 
 import asyncio
+from contextvars import ContextVar
 from typing import Any
 
-from perdure import SearchKey, workflow
+from perdure import ContextVarPropagator, HandlerCall, Interceptor, SearchKey, workflow
 from perdure.core.failure import ActivityError
+from perdure.programs.code.classes import workflow_of
+from perdure.programs.code.interceptors import Interceptors, Proceed
+from perdure.programs.code.propagation import Propagation
 from tests.histories.workflows import ACTIVITIES, WORKFLOWS, echo, fatal, nap, recorded
 
 __all__ = ["ACTIVITIES", "WORKFLOWS"]
@@ -56,3 +60,57 @@ async def noted() -> list[Any]:
     workflow.upsert_memo({"draft": None, "lines": [1, 2]})
     after = workflow.info()
     return [before.search_attributes, before.memo, after.search_attributes, after.memo]
+
+
+@recorded
+async def leaf_of_a_version(word: str) -> Any:
+    """A child of `carrying`, begun on the version of its function."""
+    return await echo(word)
+
+
+def _own_route(name: str, _version: int) -> str:
+    return name
+
+
+leaf_of_a_version.route_of = _own_route
+tenant: ContextVar[str] = ContextVar("tenant", default="nobody")
+
+
+class Napping(Interceptor):
+    """Asks for something of its own around each handler."""
+
+    async def workflow_handler(self, call: HandlerCall, proceed: Proceed) -> Any:
+        """See `Interceptor`."""
+        await nap(len(call.name))
+        return await proceed()
+
+
+class Carrying:
+    """Context that comes with the start and with each message, and interceptors around its handlers."""
+
+    def __init__(self) -> None:
+        self.heard: list[Any] = []
+
+    @workflow.run
+    async def run(self) -> list[Any]:
+        """See the class."""
+        await workflow.wait_condition(lambda: len(self.heard) == 2)
+        await asyncio.sleep(1)
+        child = await workflow.start_child(leaf_of_a_version, tenant.get())
+        return [*self.heard, await child, await workflow.execute_activity("echo", tenant.get())]
+
+    @workflow.signal
+    async def tell(self, word: str) -> None:
+        """Note it, and who said it."""
+        self.heard.append([tenant.get(), await echo(word)])
+
+    @workflow.update
+    async def change(self, word: str) -> str:
+        """The same."""
+        self.heard.append([tenant.get(), await echo(word)])
+        return tenant.get()
+
+
+WORKFLOWS["carrying"] = workflow_of(Carrying, name="carrying")
+WORKFLOWS["carrying"].propagation = Propagation([ContextVarPropagator("tenant", tenant, str)])
+WORKFLOWS["carrying"].interceptors = Interceptors([Napping()])
