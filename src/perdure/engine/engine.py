@@ -40,6 +40,7 @@ from perdure.engine.closings import Closings
 from perdure.engine.commit import outcome_of, to_commit
 from perdure.engine.live import LiveRun, OpenCalls
 from perdure.engine.starting import AT_ONCE, Starter, StartPolicy, new_run
+from perdure.engine.together import Together
 from perdure.engine.updates import Answer, Updates, UpdateWaiter
 
 logger = logging.getLogger("perdure.engine")
@@ -112,7 +113,8 @@ class Engine:
         self.updates = Updates(store, self.closings)
         self.local: Local | None = None
         self._clock = clock
-        self._starter = Starter(store, clock, self.terminate)
+        self._deliveries = Together(store.deliver)
+        self._starter = Starter(store, clock, self.terminate, self._deliveries)
 
     @property
     def clock(self) -> Clock:
@@ -296,8 +298,7 @@ class Engine:
                 raise RunClosed(workflow_id=workflow_id, status=record.status.value)
             before(record)
             delivery = Delivery(record.run_id, message.id, data, self._clock.now_ms(), unparks, follows=not unparks)
-            (delivered,) = await self.store.deliver([delivery])
-            if delivered:
+            if await self._deliveries.ask(delivery):
                 self.look()
                 return
             # The run closed in between; the next look finds what became of the workflow id.

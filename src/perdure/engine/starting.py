@@ -16,6 +16,7 @@ from perdure.core.message import Chain, Signaled, Started, UpdateRequested
 from perdure.core.store import Delivery, NewRun, RunStatus, Store
 from perdure.engine.clock import Clock
 from perdure.engine.commit import note_of
+from perdure.engine.together import Together
 from perdure.programs.schedule.cron import next_after
 
 
@@ -105,8 +106,9 @@ def new_run(started: Started, request_id: str | None, policy: StartPolicy, run_i
 class Starter:
     """Creates runs in one store."""
 
-    def __init__(self, store: Store, clock: Clock, terminate: Terminate) -> None:
-        self._store = store
+    def __init__(self, store: Store, clock: Clock, terminate: Terminate, deliveries: Together[Delivery, bool]) -> None:
+        self._creations = Together(store.create)
+        self._deliveries = deliveries
         self._clock = clock
         self._terminate = terminate
 
@@ -115,7 +117,7 @@ class Starter:
         workflow_id = started.workflow_id
         while True:
             run_id, now_ms = self._clock.new_run_id(), self._clock.now_ms()
-            (created,) = await self._store.create([new_run(started, request_id, policy, run_id, now_ms)])
+            created = await self._creations.ask(new_run(started, request_id, policy, run_id, now_ms))
             if created.fresh or created.same_request:
                 return created.run_id
             if created.status is not RunStatus.RUNNING:
@@ -131,5 +133,4 @@ class Starter:
 
     async def _tell(self, run_id: RunId, told: Signaled | UpdateRequested) -> bool:
         delivery = Delivery(run_id, told.id, codec.messages.encode(told), self._clock.now_ms(), follows=True)
-        (delivered,) = await self._store.deliver([delivery])
-        return delivered
+        return await self._deliveries.ask(delivery)
