@@ -287,7 +287,9 @@ class Worker:
 
         def ask() -> Awaitable[Claimed]:
             self._claims_count += 1
-            asked.append((self._request(since), self._clock.now_ms()))
+            # The clock may have gone back: what a try before took is handed out again only where it is due as well.
+            now_ms = max(self._clock.now_ms(), asked[-1][1] if asked else 0)
+            asked.append((self._request(since), now_ms))
             return self._store.claim(*asked[-1])
 
         claimed, _ = await surely(ask, "claim")
