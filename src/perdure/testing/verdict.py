@@ -45,11 +45,13 @@ class _Verdict:
         self._lineages = Lineages(self._runs)
         self._reborn: dict[str, int] = {}
         """How many runs of a family began anew: its steps may have been asked for so often more."""
-        self._expectation = Expectation(
-            deaths=world.witness.deaths_count > 0,
-            quarantines=world.witness.deaths_count >= QUARANTINE_DEATHS,
-            disturbed=world.shape.disturbed,
-        )
+        deaths_count = world.witness.deaths_count
+        expectations = [
+            Expectation(deaths=deaths_count > 0, quarantines=deaths_count >= QUARANTINE_DEATHS, disturbed=disturbed)
+            for disturbed in (world.shape.disturbed, True)
+        ]
+        self._expectation, self._expectation_late = expectations
+        """Timers of a run that began anew are armed for their old moments."""
 
     async def texts(self) -> list[str]:
         """What is wrong."""
@@ -121,7 +123,8 @@ class _Verdict:
             plan = line[0].plan
             # A fork of a run that was handed results begins with them.
             results = from_payload(run.closing.result, list[Any])[line[0].before_count :]
-            found = self._expectation.mismatches(plan, results)
+            late = self._reborn.get(family_of(record.workflow_id), 0) > 0
+            found = (self._expectation_late if late else self._expectation).mismatches(plan, results)
             options = line[0].started.options
             owed = {each.name: each.value for each in (() if options is None else options.attributes)} | marks_of(plan)
             marks = {each.name: each.value for each in record.attributes}
