@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -44,6 +44,18 @@ ANSWER_S = 2.0
 LEDGER = "PERDURE_TEST_LEDGER"
 
 
+class Swept(Protocol):
+    """What is done in each life, again by the second where the first has done it before."""
+
+    async def lived(self, store: Store) -> Sequence[Outcome]:
+        """Carry it out; what comes of its runs."""
+        ...
+
+    def wrong(self, outcomes: Sequence[Outcome]) -> list[str]:
+        """Which of the outcomes are not what they must be."""
+        ...
+
+
 class Scenario(msgspec.Struct, frozen=True):
     """How many runs, of how many steps; every fourth run also fans out, sleeps, hears a signal and has a child."""
 
@@ -61,6 +73,18 @@ class Scenario(msgspec.Struct, frozen=True):
     def is_plain(self, number: int) -> bool:
         """Whether a run has steps only."""
         return self.plain or number % 4 != 0
+
+    async def lived(self, store: Store) -> Sequence[Outcome]:
+        """See `Swept`."""
+        return await carry_out(store, self)
+
+    def wrong(self, outcomes: Sequence[Outcome]) -> list[str]:
+        """See `Swept`."""
+        return [
+            f"run {number} ended as {outcome}"
+            for number, outcome in enumerate(outcomes)
+            if outcome != Completed(to_payload(self.result(number)))
+        ]
 
 
 class KillPoint(msgspec.Struct, frozen=True):
@@ -92,13 +116,18 @@ class KillStore(StoreWrapper):
 # What runs in the processes
 
 
-async def step(key: str, value: int) -> int:
-    """Note the execution, return the value."""
-    file = os.open(os.environ[LEDGER], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+def note(path: str, line: str) -> None:
+    """Append a line to a file, in one write."""
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     try:
-        os.write(file, f"{os.getpid()} {key}\n".encode())
+        os.write(file, f"{line}\n".encode())
     finally:
         os.close(file)
+
+
+async def step(key: str, value: int) -> int:
+    """Note the execution, return the value."""
+    note(os.environ[LEDGER], f"{os.getpid()} {key}")
     return value
 
 
@@ -179,41 +208,43 @@ async def _signal(engine: Engine, workflow_id: WorkflowId, run_id: RunId) -> Non
         await engine.signal(workflow_id, run_id, Signaled("seven", to_payload(7), "seven"))
 
 
-def first_life(folder: Path, scenario: Scenario, point: KillPoint | None) -> None:
+def first_life(folder: Path, scenario: Swept, point: KillPoint | None) -> None:
     """The life of the process that is killed; without a point it writes how many calls it made."""
     os.environ[LEDGER] = str(folder / "ledger")
     logging.basicConfig(filename=folder / "first.log", level=logging.WARNING)
     store = KillStore(SqliteStore(folder / "runs.db"), point)
-    asyncio.run(carry_out(store, scenario))
+    asyncio.run(_lived(scenario, store))
     (folder / "calls").write_text(str(store.calls_count))
 
 
-def second_life(folder: Path, scenario: Scenario) -> None:
+async def _lived(scenario: Swept, store: Store) -> None:
+    await scenario.lived(store)
+
+
+def second_life(folder: Path, scenario: Swept) -> None:
     """The life of the process that goes on; it writes what is wrong."""
     os.environ[LEDGER] = str(folder / "ledger")
     logging.basicConfig(filename=folder / "second.log", level=logging.WARNING)
     (folder / "wrong").write_text(json.dumps(asyncio.run(_go_on(folder, scenario))))
 
 
-async def _go_on(folder: Path, scenario: Scenario) -> list[str]:
+async def _go_on(folder: Path, scenario: Swept) -> list[str]:
     store = SqliteStore(folder / "runs.db")
     await store.open()
     recorded, _ = await outcomes_recorded(store)
     await store.close()
-    outcomes = await carry_out(store, scenario)
+    outcomes = await scenario.lived(store)
     found, closed = await checked(store, scenario, outcomes)
     return found + _check_ledger(folder / "ledger", recorded, closed)
 
 
-async def checked(store: Store, scenario: Scenario, outcomes: Sequence[Outcome]) -> tuple[list[str], Counter[str]]:
+async def checked(store: Store, scenario: Swept, outcomes: Sequence[Outcome]) -> tuple[list[str], Counter[str]]:
     """What is wrong with the store and the outcomes, and how often each step's outcome is recorded."""
     await store.open()
     found = [str(each) for each in (await fsck(store)).violations]
     closed, asked = await outcomes_recorded(store)
     await store.close()
-    for number, outcome in enumerate(outcomes):
-        if outcome != Completed(to_payload(scenario.result(number))):
-            found.append(f"run {number} ended as {outcome}")
+    found += scenario.wrong(outcomes)
     found += [f"step {key} was asked for {count} times" for key, count in asked.items() if count != 1]
     found += [f"step {key} has {count} outcomes" for key, count in closed.items() if count != 1]
     return found, closed
@@ -244,8 +275,11 @@ async def outcomes_recorded(store: Store) -> tuple[Counter[str], Counter[str]]:
         keys: dict[int, str] = {}
         for data in history:
             turn = codec.turns.decode(data)
-            closed.update(keys[each.call_id] for each in turn.inputs if isinstance(each, ActivityClosed))
-            calls = [each for each in turn.outputs if isinstance(each, RunActivity)]
+            answers = [each.call_id for each in turn.inputs if isinstance(each, ActivityClosed)]
+            closed.update(keys[call_id] for call_id in answers if call_id in keys)
+            calls = [
+                each for each in turn.outputs if isinstance(each, RunActivity) and not each.name.startswith("perdure.")
+            ]
             keys.update({each.call_id: msgspec.json.decode(each.args[0].data) for each in calls})
             asked.update(keys[each.call_id] for each in calls)
     return closed, asked
@@ -278,13 +312,13 @@ def in_process(target: Callable[..., None], *args: object) -> int | None:
     return ended(begun(target, *args))
 
 
-def calls_count(folder: Path, scenario: Scenario) -> int:
+def calls_count(folder: Path, scenario: Swept) -> int:
     """How many calls of the store the scenario makes when nobody kills it."""
     assert in_process(first_life, folder, scenario, None) == 0
     return int((folder / "calls").read_text())
 
 
-def killed_at(folder: Path, scenario: Scenario, point: KillPoint) -> list[str]:
+def killed_at(folder: Path, scenario: Swept, point: KillPoint) -> list[str]:
     """What is wrong after a process was killed at the point and another one went on."""
     folder.mkdir()
     code = in_process(first_life, folder, scenario, point)
@@ -302,7 +336,7 @@ def _log(folder: Path, name: str) -> str:
     return path.read_text() if path.exists() else ""
 
 
-def sweep(folder: Path, scenario: Scenario, points: Sequence[KillPoint]) -> dict[KillPoint, list[str]]:
+def sweep(folder: Path, scenario: Swept, points: Sequence[KillPoint]) -> dict[KillPoint, list[str]]:
     """What is wrong at each point where something is."""
     wrong = {point: killed_at(folder / f"{point.number}{point.after}", scenario, point) for point in points}
     return {point: found for point, found in wrong.items() if found}

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.kill_features import Features
 from tests.e2e.kill_world import KillPoint, Scenario, calls_count, sweep
 
 SMALL = Scenario(runs_count=5, steps_count=2)
@@ -41,3 +42,18 @@ def test_killed_at_every_call_of_small_batches(tmp_path: Path) -> None:
     count = calls_count(tmp_path, SERIAL)
 
     assert sweep(tmp_path, SERIAL, points(count + MARGIN)) == {}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_killed_at_a_spread_of_calls_of_all_features(tmp_path: Path) -> None:
+    count = calls_count(tmp_path, Features())
+
+    assert sweep(tmp_path, Features(), points(count)[:: count // 8 | 1]) == {}
+
+
+@pytest.mark.soak
+def test_killed_at_every_call_of_all_features(tmp_path: Path) -> None:
+    count = calls_count(tmp_path, Features())
+
+    assert sweep(tmp_path, Features(), points(count + MARGIN)) == {}
