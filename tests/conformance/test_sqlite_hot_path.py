@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from perdure.core.rank import Rank
 from perdure.core.store import Commit
 from perdure.stores.sqlite import claims, messages, turns
 from perdure.stores.sqlite.database import Database
@@ -106,6 +107,34 @@ def test_a_claim_that_finds_nothing_takes_no_more_statements_for_ranks(db: Datab
     assert claims.peek(db, request(ANNA), NOW) is not None
 
     assert db.statements_count - before == 10
+
+
+def test_whether_there_are_ranks_is_seen_without_looking_at_plain_attempts(db: Database) -> None:
+    lines = plan(db.connection, TEXTS["find_claimer"])
+
+    assert [line for line in lines if "attempts" in line] == [
+        "SCAN attempts USING INDEX attempts_ranked",
+        "SCAN attempts USING INDEX attempts_ranked_held",
+    ]
+
+
+@pytest.mark.parametrize("name", ["ranked_attempts", "plain_attempts", "plain_suspects", "lines"])
+def test_lines_are_read_in_the_order_of_their_index(db: Database, name: str) -> None:
+    lines = plan(db.connection, REPEATED[name].text(3))
+
+    assert not [line for line in lines if "TEMP B-TREE" in line], lines
+
+
+def test_a_claim_among_thousands_in_a_hundred_lines_takes_few_statements(db: Database) -> None:
+    ranks = [Rank(key=f"tenant-{number}") for number in range(100)]
+    calls = tuple(call(number, rank=ranks[number % 100]) for number in range(1, 3_001))
+    turns.commit(db, ANNA, [birth(new_run(1), attempts=calls)])
+    before = db.statements_count
+
+    claimed = claims.claim(db, request(ANNA, attempts_max=10), NOW)
+
+    assert len(claimed.attempts) == 10
+    assert db.statements_count - before <= 50
 
 
 def test_five_hundred_new_runs_take_few_statements(db: Database) -> None:

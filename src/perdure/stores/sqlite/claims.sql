@@ -5,7 +5,7 @@ select id from leases where worker = ?;
 -- name: find_claimer
 -- The lease of a worker, and whether any attempt has a rank.
 select id, exists (select 1 from attempts where lease_id is null and line is not null)
-        or exists (select 1 from attempts where lease_id is not null and line is not null)
+        or exists (select 1 from attempts indexed by attempts_ranked_held where lease_id is not null and line is not null)
   from leases where worker = ?;
 
 -- name: register

@@ -5,7 +5,7 @@ process. Hence statements that take many rows at once, and queries that return o
 """
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -90,19 +90,18 @@ class Database:
 
     def _rows(
         self, name: str, flat: Sequence[Any], before: Sequence[Any], after: Sequence[Any]
-    ) -> list[sqlite3.Cursor]:
+    ) -> Iterator[sqlite3.Cursor]:
+        """One cursor after the other: one that was read to its end leaves its statement prepared for the next."""
         statement = REPEATED[name]
         width = statement.width
-        cursors: list[sqlite3.Cursor] = []
         start = 0
         for size in sizes(len(flat) // width, statement.rows_max):
             text = self._texts.get((name, size))
             if text is None:
                 text = self._texts[name, size] = statement.text(size)
             end = start + size * width
-            cursors.append(self.execute(text, [*before, *flat[start:end], *after]))
+            yield self.execute(text, [*before, *flat[start:end], *after])
             start = end
-        return cursors
 
     def rows_of(self, name: str, flat: Sequence[Any]) -> list[tuple[Any, ...]]:
         """The rows of a repeated query, one by one: for few of them, with values that JSON would change."""

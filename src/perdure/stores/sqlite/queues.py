@@ -37,6 +37,7 @@ class Ranked:
         self._request = request
         self._now_ms = now_ms
         self._suspects_max = min(request.suspects_max, request.attempts_max)
+        self._places = self._find_places(request.activities)
 
     def choose(self) -> Choice:
         """The choice among those that are due."""
@@ -44,11 +45,11 @@ class Ranked:
         want = Want(self._now_ms, request.attempts_max, self._suspects_max, request.limits)
         books = self._db.values_of("books", list(dict.fromkeys(request.queues)))
         return choose(
-            self._lines(request.activities, min(CHUNK_MAX, request.attempts_max + 1)),
+            self._lines(self._places, request.activities, request.attempts_max),
             {(queue, what, whose): number for queue, what, whose, number in books},
             want,
             held=self._held(),
-            full=self._lines(request.full, 1) if request.full else (),
+            full=self._lines(self._find_places(request.full), request.full, 0) if request.full else (),
         )
 
     def _held(self) -> dict[tuple[str, str], int]:
@@ -58,17 +59,17 @@ class Ranked:
         found = self._db.values_of("held_in_lines", queues) if queues else []
         return {(queue, line): count for queue, line, count in found}
 
-    def _places(self, names: Iterable[str]) -> list[tuple[str, str, str]]:
+    def _find_places(self, names: Iterable[str]) -> list[tuple[str, str, str]]:
         """Queue, activity and line of the attempts with a rank, due or not."""
         kinds = product(dict.fromkeys(self._request.queues), sorted(names))
         return [(queue, name, line) for queue, name, line in self._db.values_of("lines", [v for k in kinds for v in k])]
 
-    def _lines(self, names: Iterable[str], chunk: int) -> list[Line]:
-        places = self._places(names)
+    def _lines(self, places: Sequence[tuple[str, str, str]], names: Iterable[str], wanted: int) -> list[Line]:
         sources = [_Source("ranked_attempts", place[0], place[2], place) for place in places]
         plain = ["plain_attempts"] + (["plain_suspects"] if self._suspects_max else [])
         for queue, name in product(dict.fromkeys(self._request.queues), sorted(names)):
             sources += [_Source(statement, queue, PLAIN_LINE, (queue, name)) for statement in plain]
+        chunk = min(CHUNK_MAX, 1 + wanted // max(1, len(sources)))
         by_line: dict[tuple[str, str], list[Iterator[Candidate]]] = {}
         for source, first in zip(sources, self._first(sources, chunk), strict=True):
             if first:
@@ -88,14 +89,15 @@ class Ranked:
         return found
 
     def _all(self, source: _Source, first: Sequence[Candidate], chunk: int) -> Iterator[Candidate]:
-        """All of a source, read as far as they are looked at."""
+        """All of a source, read as far as they are looked at, and more and more at a time."""
         yield from first
-        count = len(first)
-        while count and count % chunk == 0:
-            parameters = (0, *source.chosen_by, self._now_ms, chunk, count)
-            rows = self._db.values_of(source.statement, parameters)
+        count, last = len(first), len(first)
+        while last == chunk:
+            chunk = CHUNK_MAX
+            rows = self._db.values_of(source.statement, (0, *source.chosen_by, self._now_ms, chunk, count))
             yield from [self._candidate(row) for row in rows]
-            count = count + len(rows) if rows else 0
+            last = len(rows)
+            count += last
 
     def _candidate(self, row: Sequence[Any]) -> Candidate:
         _, ready_at_ms, run_key, call_id, weight, deaths_count, expires_at_ms = row
@@ -106,8 +108,7 @@ class Ranked:
         if self._request.attempts_max <= 0:
             return []
         deaths_max = SUSPECT_DEATHS - 1 if self._request.suspects_max <= 0 else _DEATHS_MAX
-        places = self._places(self._request.activities)
-        flat = [value for place in places for value in (*place, self._now_ms, deaths_max)]
+        flat = [value for place in self._places for value in (*place, self._now_ms, deaths_max)]
         return self._db.numbers_of("next_ranked_ms", flat)
 
 

@@ -10,14 +10,14 @@ values {(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)};
 -- The lines of free attempts by queue and activity: a step of the index for each, however many wait in it.
 with recursive asked (queue, name) as (values {(?, ?)}),
   found (queue, name, line) as (
-    select queue, name, (select min(attempts.line) from attempts
+    select queue, name, (select attempts.line from attempts
        where attempts.queue = asked.queue and attempts.name = asked.name
-         and attempts.lease_id is null and attempts.line is not null)
+         and attempts.lease_id is null and attempts.line is not null order by attempts.line limit 1)
       from asked
     union all
-    select queue, name, (select min(attempts.line) from attempts
+    select queue, name, (select attempts.line from attempts
        where attempts.queue = found.queue and attempts.name = found.name
-         and attempts.lease_id is null and attempts.line > found.line)
+         and attempts.lease_id is null and attempts.line > found.line order by attempts.line limit 1)
       from found where found.line is not null)
 select json_group_array(json_array(queue, name, line)) from found where line is not null;
 

@@ -9,7 +9,7 @@ create index attempts_fresh on attempts (queue, name, ready_at_ms)
   where lease_id is null and deaths_count < 2 and line is null;
 create index attempts_suspect on attempts (queue, name, ready_at_ms)
   where lease_id is null and deaths_count >= 2 and line is null;
-create index attempts_ranked on attempts (queue, name, line, ready_at_ms, deaths_count)
+create index attempts_ranked on attempts (queue, name, line, ready_at_ms)
   where lease_id is null and line is not null;
 create index attempts_ranked_held on attempts (queue, line) where lease_id is not null and line is not null;
 
