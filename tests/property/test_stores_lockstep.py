@@ -332,7 +332,7 @@ class Stores(RuleBasedStateMachine):
             waiting = [await store.read_waiting(one) for one in ids]
             found = [await store.find_run(WorkflowId(f"wörk-{number}")) for number in range(4)]
             turns = await store.read_turns([(one, 0) for one in ids], 100)
-            return records, waiting, found, turns, sorted(await store.leaseholders())
+            return records, waiting, found, turns, sorted(await store.leaseholders()), await store.count_open()
 
         self.both(state)
 

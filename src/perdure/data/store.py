@@ -179,7 +179,7 @@ class SealedStore:
 
     async def _sealed(self, written: Sequence[T]) -> tuple[T, ...]:
         sealing = Sealing(self._seal)
-        sealed = _changed(tuple(written), lambda data, form: _seal_bytes(data, form, sealing))
+        sealed = changed(tuple(written), lambda data, form: _seal_bytes(data, form, sealing))
         if sealing.blobs and self._seal.claim_check is not None:
             await self._seal.claim_check.stow(sealing.blobs)
             sealing.stowed()
@@ -210,7 +210,7 @@ def _open_bytes(data: bytes, form: Form, opening: Opening) -> bytes:
 
 
 def _open_rows(read: T, opening: Opening) -> T:
-    return _changed(read, lambda data, form: _open_bytes(data, form, opening))
+    return changed(read, lambda data, form: _open_bytes(data, form, opening))
 
 
 def _open_turns(histories: Sequence[Sequence[bytes]], opening: Opening) -> Sequence[Sequence[bytes]]:
@@ -225,7 +225,7 @@ def _open_claimed(claimed: Claimed, opening: Opening) -> Claimed:
         calls.setdefault(attempt.turn, set()).add(attempt.call_id)
     turns = {data: _open_calls(data, frozenset(call_ids), opening) for data, call_ids in calls.items()}
     form = FORMS[ClaimedAttempt, "turn"]
-    return _changed(claimed, lambda data, its: turns[data] if its is form else _open_bytes(data, its, opening))
+    return changed(claimed, lambda data, its: turns[data] if its is form else _open_bytes(data, its, opening))
 
 
 def _open_calls(data: bytes, call_ids: frozenset[int], opening: Opening) -> bytes:
@@ -238,10 +238,10 @@ def _open_calls(data: bytes, call_ids: frozenset[int], opening: Opening) -> byte
 # Rows
 
 
-def _changed(value: T, change: Callable[[bytes, Form], bytes]) -> T:
-    """Rows with the bytes in them changed."""
+def changed(value: T, change: Callable[[bytes, Form], bytes]) -> T:
+    """Rows, or whatever holds rows, with the bytes in them changed."""
     if isinstance(value, tuple):
-        return cast(T, tuple([_changed(each, change) for each in cast(tuple[Any, ...], value)]))
+        return cast(T, tuple([changed(each, change) for each in cast(tuple[Any, ...], value)]))
     if not isinstance(value, msgspec.Struct):
         return value
     found: dict[str, Any] = {}
@@ -250,7 +250,7 @@ def _changed(value: T, change: Callable[[bytes, Form], bytes]) -> T:
         if before is None:
             continue
         if form is None:
-            found[name] = _changed(before, change)
+            found[name] = changed(before, change)
         elif isinstance(before, tuple):
             found[name] = tuple([change(each, form) for each in cast(tuple[bytes, ...], before)])
         else:
