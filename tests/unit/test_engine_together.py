@@ -7,6 +7,7 @@ import pytest
 
 from perdure.core.errors import StoreUnavailable
 from perdure.engine.together import ITEMS_MAX, Together
+from tests.unit.virtual_time import in_virtual_time
 
 
 class Doubler:
@@ -131,3 +132,17 @@ async def test_nobody_waits_for_ever_when_the_loop_ends() -> None:
 
     answers = await asyncio.gather(*tasks, return_exceptions=True)
     assert [type(answer) for answer in answers] == [asyncio.CancelledError, asyncio.CancelledError]
+
+
+@in_virtual_time
+async def test_a_call_that_is_never_answered_does_not_stop_those_after_it() -> None:
+    doubler = Doubler()
+    together = Together(doubler)
+    (first,) = await asked(together, [1])
+    (second,) = await asked(together, [2])
+
+    with pytest.raises(StoreUnavailable, match="no answer within 30 seconds"):
+        await first
+    doubler.free.set()
+
+    assert await second == 4

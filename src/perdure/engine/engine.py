@@ -113,7 +113,7 @@ class Engine:
         self.updates = Updates(store, self.closings)
         self.local: Local | None = None
         self._clock = clock
-        self._deliveries = Together(store.deliver)
+        self._deliveries = Together(store.deliver, store.url)
         self._starter = Starter(store, clock, self.terminate, self._deliveries)
 
     @property

@@ -107,7 +107,7 @@ class Starter:
     """Creates runs in one store."""
 
     def __init__(self, store: Store, clock: Clock, terminate: Terminate, deliveries: Together[Delivery, bool]) -> None:
-        self._creations = Together(store.create)
+        self._creations = Together(store.create, store.url)
         self._deliveries = deliveries
         self._clock = clock
         self._terminate = terminate

@@ -7,11 +7,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from perdure.core.errors import StoreError
+from perdure.core.errors import StoreError, StoreUnavailable
 
 T = TypeVar("T")
 R = TypeVar("R")
 
+ANSWER_MS_MAX = 30_000
+"""A call that is not answered for so long fails for those who share it: the others must not wait behind it for ever."""
 ITEMS_MAX = 500
 """In one call: a caller's answer comes when all of its call are durable."""
 
@@ -19,8 +21,9 @@ ITEMS_MAX = 500
 class Together(Generic[T, R]):
     """Asks the store, for many at a time, what each asks for one."""
 
-    def __init__(self, call: Callable[[Sequence[T]], Awaitable[Sequence[R]]]) -> None:
+    def __init__(self, call: Callable[[Sequence[T]], Awaitable[Sequence[R]]], store: str = "the store") -> None:
         """`call` answers in order; what it may do for one and not for another, it must do apart for each."""
+        self._store = store
         self._call = call
         self._waiting: list[tuple[T, asyncio.Future[R]]] = []
         self._task: asyncio.Task[None] | None = None
@@ -60,7 +63,14 @@ class Together(Generic[T, R]):
 
     async def _answer(self, asked: Sequence[tuple[T, "asyncio.Future[R]"]]) -> None:
         try:
-            results = await self._call([item for item, _ in asked])
+            async with asyncio.timeout(ANSWER_MS_MAX / 1_000):
+                results = await self._call([item for item, _ in asked])
+        except TimeoutError:
+            reason = f"no answer within {ANSWER_MS_MAX // 1_000} seconds, and what was asked may still happen"
+            for _, answer in asked:
+                if not answer.done():
+                    answer.set_exception(StoreUnavailable(store=self._store, reason=reason))
+            return
         except Exception as error:  # whatever it is, it belongs to those who asked
             if len(asked) > 1 and not isinstance(error, StoreError):
                 # It may be about one of them only.
