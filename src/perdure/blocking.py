@@ -288,10 +288,18 @@ class BlockingHandle(Generic[R]):
         self._app.wait(self._handle.edit(message_id, value, reason))
 
     def reset(
-        self, *, turn: int | None = None, event: int | None = None, reason: str = "", reapply_signals: bool = True
+        self,
+        *,
+        turn: int | None = None,
+        event: int | None = None,
+        reason: str = "",
+        reapply_signals: bool = True,
+        request_id: str | None = None,
     ) -> "BlockingHandle[R]":
         """As `Handle.reset`."""
-        made = self._handle.reset(turn=turn, event=event, reason=reason, reapply_signals=reapply_signals)
+        made = self._handle.reset(
+            turn=turn, event=event, reason=reason, reapply_signals=reapply_signals, request_id=request_id
+        )
         return BlockingHandle(self._app, self._app.wait(made))
 
     def fork(
@@ -302,9 +310,12 @@ class BlockingHandle(Generic[R]):
         event: int | None = None,
         reason: str = "",
         reapply_signals: bool = True,
+        request_id: str | None = None,
     ) -> "BlockingHandle[R]":
         """As `Handle.fork`."""
-        made = self._handle.fork(id=id, turn=turn, event=event, reason=reason, reapply_signals=reapply_signals)
+        made = self._handle.fork(
+            id=id, turn=turn, event=event, reason=reason, reapply_signals=reapply_signals, request_id=request_id
+        )
         return BlockingHandle(self._app, self._app.wait(made))
 
     def delete(self) -> None:

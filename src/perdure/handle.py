@@ -251,17 +251,25 @@ class Handle(Generic[R]):
         await self._app.call(lambda engine: edit(engine, self.workflow_id, self.run_id, message_id, said))
 
     async def reset(
-        self, *, turn: int | None = None, event: int | None = None, reason: str = "", reapply_signals: bool = True
+        self,
+        *,
+        turn: int | None = None,
+        event: int | None = None,
+        reason: str = "",
+        reapply_signals: bool = True,
+        request_id: str | None = None,
     ) -> "Handle[R]":
         """Let a new run of the workflow go on from an earlier turn of this one: with turns 1 to `turn` (-1: all but the
         last), or those that were complete at history event `event`. An open run is closed. Returns the handle of the
         new run.
 
         What was open then is asked for again. Signals and updates that came later, or still wait, are told again
-        unless `reapply_signals` is False; requests to cancel are not. Raises `InvalidTurn`, or `AlreadyRunning` where
+        unless `reapply_signals` is False; requests to cancel are not. With a request id, resetting this run again gives
+        the same run. Raises `InvalidTurn`, or `AlreadyRunning` where
         this run is closed and another one of the workflow id is open.
         """
-        point = Point(turn, event, reason, reapply_signals)
+        own = None if request_id is None else checked_id("request id", request_id)
+        point = Point(turn, event, reason, reapply_signals, own)
         new_id = await self._app.call(lambda engine: reset(engine, self.workflow_id, self.run_id, point))
         return Handle(self._app, self.workflow_id, new_id, self._decode, known=True)
 
@@ -273,13 +281,15 @@ class Handle(Generic[R]):
         event: int | None = None,
         reason: str = "",
         reapply_signals: bool = True,
+        request_id: str | None = None,
     ) -> "Handle[R]":
         """Start a run under another workflow id with the first turns of this one, which goes on untouched.
 
         As `reset`; where a child workflow is open after that turn, it raises `InvalidTurn`.
         """
         other = WorkflowId(checked_id("workflow id", id))
-        point = Point(turn, event, reason, reapply_signals)
+        own = None if request_id is None else checked_id("request id", request_id)
+        point = Point(turn, event, reason, reapply_signals, own)
         new_id = await self._app.call(lambda engine: fork(engine, self.workflow_id, self.run_id, point, other))
         return Handle(self._app, other, new_id, self._decode, known=True)
 

@@ -76,9 +76,15 @@ def test_bulk_operations_block_too(url: str) -> None:
         assert client.bulk.reset("WorkflowId = 'run-0'", turn=-1, dry_run=True) == 1
         client.bulk.reset("WorkflowId = 'run-0'", turn=-1).result(timeout=30)
         assert client.handle("run-0").result(timeout=30) == "0 heard hello"
+        again = client.handle("run-1").reset(turn=0, request_id="r")
+        assert client.handle("run-1").reset(turn=0, request_id="r").run_id == again.run_id
+        forked = again.fork(id="run-3", turn=0, request_id="f")
+        assert again.fork(id="run-3", turn=0, request_id="f").run_id == forked.run_id
+        for handle in (again, forked):
+            assert handle.result(timeout=30) == "1 heard hello"
         assert client.bulk.cancel("WorkflowId = 'run-2'", dry_run=True) == 1
         assert client.bulk.terminate("WorkflowId = 'run-2'").result(timeout=30).done == 1
-        assert client.bulk.delete("WorkflowId starts_with 'run-'").result(timeout=30).done == 4
+        assert client.bulk.delete("WorkflowId starts_with 'run-'").result(timeout=30).done == 6
         assert client.list("WorkflowType = 'patient'") == []
 
 

@@ -176,6 +176,27 @@ async def test_a_request_that_is_repeated_resets_once_whatever_became_of_the_run
 
 
 @in_virtual_time
+async def test_a_request_that_is_repeated_leaves_the_open_run_that_it_made_alone() -> None:
+    async with yard() as place:
+        steps = Steps(place)
+        await place.start(steps.workflow)
+        await place.process("worker")
+        await asyncio.sleep(10)
+        point = Point(turn=1, request_id="again")
+
+        new = await reset(place.client, W, None, point)
+        await asyncio.sleep(10)
+        assert await reset(place.client, W, None, point) == new
+        assert (await place.client.find(W)).run_id == new
+        other = await reset(place.client, W, None, Point(turn=1, request_id="once more"))
+
+        assert other != new
+        await place.signal("w", "go", 7)
+        await _result(place, other)
+        assert (await fsck(place.store)).clean, (await fsck(place.store)).violations
+
+
+@in_virtual_time
 async def test_a_child_that_was_open_answers_the_run_that_goes_on() -> None:
     async with yard() as place:
         naps = Naps(place)

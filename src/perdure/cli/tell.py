@@ -122,9 +122,10 @@ def _edit(options: Any) -> int:
 
 def _add_reset(parser: Parser) -> None:
     _add_reasoned(parser)
-    parser.add_argument("--turn", type=int, metavar="N", help="keep turns 1 to N")
+    parser.add_argument("--turn", type=int, metavar="N", help="keep turns 1 to N; -1 keeps all but the last")
     parser.add_argument("--event", type=int, metavar="ID", help="keep the turns that were complete at this event")
     parser.add_argument("--no-signals", action="store_true", help="do not tell later signals and updates again")
+    parser.add_argument("--request-id", metavar="ID", help="doing it again with the same one gives the same run")
     add_output(parser)
 
 
@@ -134,7 +135,7 @@ def _add_fork(parser: Parser) -> None:
 
 
 def _begin_again(options: Any) -> int:
-    point = {"turn": options.turn, "event": options.event, "reason": options.reason}
+    point = {"turn": options.turn, "event": options.event, "reason": options.reason, "request_id": options.request_id}
 
     async def begin(app: Perdure) -> Handle[Any]:
         handle, signals = handle_of(app, options), not options.no_signals

@@ -158,6 +158,15 @@ async def reset(engine: Engine, workflow_id: WorkflowId, run_id: RunId | None, p
             # Those that ended in between told the closed run; those that end from now on tell the new one.
             await engine.store.deliver(await _ends(engine, source, made_id))
             return made_id
+        if point.request_id is not None:
+            # The open run may be what an earlier try of this request has made.
+            assert run.copies is not None, "it names the run that it goes on for"
+            (created,) = await engine.store.create([replace(run, copies=replace(run.copies, succeeds=True))])
+            if created.same_request:
+                return created.run_id
+            if created.fresh:
+                # It closed meanwhile: the next look makes sure of what follows from that.
+                continue
         live = await engine.folded(record)
         if live.turns_count != record.turns_count:
             # It took a turn meanwhile: what it heard there must be told again.
