@@ -11,6 +11,7 @@ from perdure.core.errors import UndecodablePayload
 from perdure.core.ids import RunId, WorkflowId
 from perdure.core.message import Query, Signaled, UpdateRequested
 from perdure.core.payload import JSON, DataConverter, Payload, from_payload
+from perdure.core.rank import PRIORITY_DEFAULT
 from perdure.core.route import parsed, version_of
 from perdure.core.store import RunRecord, RunStatus, Waiting, WaitingMessage
 from perdure.engine.doors import is_paused
@@ -64,6 +65,10 @@ class PendingActivity(msgspec.Struct, frozen=True):
     last_failure: str | None
     completed_later: bool = False
     """It waits for somebody outside to complete it, by its token."""
+    queue: str = ""
+    """The task queue that it waits in, or was taken from."""
+    priority: int = PRIORITY_DEFAULT
+    fairness_key: str | None = None
 
 
 class PendingTimer(msgspec.Struct, frozen=True):
@@ -201,6 +206,9 @@ def describe(
                 next_try_at=moment(attempt.due_at_ms) if waits and not later else None,
                 last_failure=None if attempt.failure is None else codec.failures.decode(attempt.failure).message,
                 completed_later=later,
+                queue=attempt.queue,
+                priority=PRIORITY_DEFAULT if attempt.line is None else int(attempt.line[0]),
+                fairness_key=(attempt.line or "")[1:] or None,
             )
         )
     messages = tuple([_pending(each) for each in found.waiting.messages if moment(each.visible_at_ms) <= now])

@@ -10,15 +10,19 @@ from pathlib import Path
 import pytest
 
 from perdure import Perdure, QueueLimit, workflow
+from perdure.cli import main
+from perdure.core import codec
 from perdure.core.errors import InvalidId, InvalidOption
 from perdure.core.ids import RunId
+from perdure.core.message import Started
+from perdure.core.rank import Rank
 from perdure.testing import TestEnvironment
 from tests.e2e.worlds import sqlite_url
 
 
 async def waiting_lines(app: Perdure) -> list[str | None]:
-    """The lines of all attempts, those of older runs first."""
-    ids = sorted(RunId(run.run_id) for run in await app.list())
+    """The lines of all attempts."""
+    ids = [RunId(run.run_id) for run in await app.list()]
     waiting = [await app.call(lambda engine, id=id: engine.store.read_waiting(id)) for id in ids]
     return [attempt.line for each in waiting for attempt in each.attempts]
 
@@ -122,7 +126,11 @@ async def test_activities_and_children_inherit_what_they_are_not_given(url: str)
         while len(lines) < 4:
             lines = await waiting_lines(app)
 
-    assert lines == ["4tenant", "2tenant", "4own", "1tenant"]
+        description = await app.handle("c").describe()
+
+    assert sorted(map(str, lines)) == ["1tenant", "2tenant", "4own", "4tenant"]
+    (pending,) = description.activities
+    assert (pending.queue, pending.priority, pending.fairness_key) == ("elsewhere", 1, "tenant")
 
 
 @pytest.mark.parametrize(
@@ -271,3 +279,26 @@ async def test_so_many_run_at_once_in_all_workers_together(tmp_path: Path, apps_
 def test_what_is_no_limit_is_refused(make: Callable[[], object], message: str) -> None:
     with pytest.raises((InvalidOption, InvalidId), match=message):
         make()
+
+
+def test_the_command_line_starts_runs_with_a_rank(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PERDURE_STORE", sqlite_url(tmp_path))
+    start = ("workflow", "start", "job", "--id", "a", "--queue", "elsewhere")
+
+    refused = main([*start, "--priority", "9"])
+    said = capsys.readouterr().err
+    done = main([*start, "--priority", "2", "--fairness-key", "tenant", "--fairness-weight", "0.5"])
+
+    async def asked_for() -> Rank | None:
+        async with Perdure(sqlite_url(tmp_path)).client() as app:
+            (run,) = await app.list()
+            waiting = await app.call(lambda engine: engine.store.read_waiting(RunId(run.run_id)))
+            started = codec.messages.decode(waiting.messages[0].data)
+            assert isinstance(started, Started)
+            return None if started.options is None else started.options.rank
+
+    assert (refused, done) == (2, 0)
+    assert "PDR1002: option priority=9" in said
+    assert asyncio.run(asked_for()) == Rank(2, "tenant", 0.5)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 from perdure.app import Perdure
 from perdure.cli.clients import ask, handle_of
@@ -12,6 +12,7 @@ from perdure.cli.output import print_fields, print_json
 from perdure.cli.verbs import Parser, Verb, add_app, add_id, add_input, add_output, add_store
 from perdure.core.errors import StillRunning
 from perdure.handle import Handle
+from perdure.programs.code.ranks import RANK_KEYWORDS, RankKeywords
 
 
 def _add_start(parser: Parser) -> None:
@@ -20,6 +21,13 @@ def _add_start(parser: Parser) -> None:
     parser.add_argument("--id", help="the workflow id (default: a fresh one)")
     parser.add_argument("--queue", help="the task queue of the workers that know it (default: the app's, else default)")
     parser.add_argument("--request-id", metavar="ID", help="starting again with the same one gives the same run")
+    parser.add_argument(
+        "--priority", type=int, metavar="1..5", help="of its activities: lower ones go first (default: 3)"
+    )
+    parser.add_argument("--fairness-key", metavar="KEY", help="whom it is done for: keys share a task queue fairly")
+    parser.add_argument(
+        "--fairness-weight", type=float, metavar="WEIGHT", help="how large the key's share is (default: 1)"
+    )
     add_app(parser)
     add_store(parser)
     add_output(parser)
@@ -31,7 +39,10 @@ def _start(options: Any) -> int:
     async def start(app: Perdure) -> Handle[Any]:
         # Without an app nothing can be known of the name; with one, a name that it lacks is a mistake.
         queue = options.queue or (None if options.app else app.queue)
-        return await app.start_by_name(options.name, *args, id=options.id, queue=queue, request_id=options.request_id)
+        ranks = {name: getattr(options, name) for name in sorted(RANK_KEYWORDS)}
+        given = cast(RankKeywords, {name: value for name, value in ranks.items() if value is not None})
+        request_id = options.request_id
+        return await app.start_by_name(options.name, *args, id=options.id, queue=queue, request_id=request_id, **given)
 
     started = ask(options, start, creates=True)
     if options.output == "json":
