@@ -71,21 +71,6 @@ async def test_lower_priorities_are_served_first(url: str) -> None:
     assert shop.order == ["first", "1", "2", "3", "None", "4", "5"]
 
 
-async def test_a_run_under_way_gives_way_to_what_is_more_urgent(url: str) -> None:
-    shop = Shop(url)
-    async with shop.app as app:
-        low = await app.start(shop.visit, "low", 3, priority=5)
-        await shop.busy.wait()
-        plain = await app.start(shop.visit, "plain", 1)
-        high = await app.start(shop.visit, "high", 1, priority=1)
-        await shop.queued(3)
-        shop.opened.set()
-        for handle in (low, plain, high):
-            await handle.result()
-
-    assert shop.order == ["low", "high", "plain", "low", "low"]
-
-
 async def test_keys_share_a_queue_fairly(url: str) -> None:
     shop = Shop(url)
     async with shop.app as app:
