@@ -161,7 +161,7 @@ class Bug(NamedTuple):
     store: Callable[[], Store] = MemoryStore
     planted: Callable[[], AbstractContextManager[None]] = nullcontext
     first: int = 0
-    """The first seed that may find it."""
+    """The first seed that is tried; those before would only take time."""
 
 
 BUGS = (
@@ -173,14 +173,22 @@ BUGS = (
     Bug("early timers", EarlyTimers),
     Bug("runs of the dead never given back", UnfencedRelease),
     Bug("no de-duplication", planted=lambda: patched(OpenCalls, "awaits", _awaits_everything)),
-    Bug("cache kept after a conflict", planted=lambda: patched(RunHost, "_abandon", _abandon_to_cache)),
-    Bug("update applied twice", planted=lambda: patched(OpenCalls, "awaits", _awaits_updates), first=WIDE_SEEDS_FROM),
+    Bug(
+        "cache kept after a conflict",
+        planted=lambda: patched(RunHost, "_abandon", _abandon_to_cache),
+        first=WIDE_SEEDS_FROM + 80,
+    ),
+    Bug(
+        "update applied twice",
+        planted=lambda: patched(OpenCalls, "awaits", _awaits_updates),
+        first=WIDE_SEEDS_FROM + 30,
+    ),
     Bug(
         "signal dropped at continue-as-new",
         planted=lambda: patched(continuing, "_unread", _nothing_unread),
         first=WIDE_SEEDS_FROM,
     ),
-    Bug("inbox not moved to the successor", UnmovedInboxes, first=WIDE_SEEDS_FROM),
+    Bug("inbox not moved to the successor", UnmovedInboxes, first=WIDE_SEEDS_FROM + 40),
     Bug("two successors of one run", SecondSuccessors, first=WIDE_SEEDS_FROM),
     Bug(
         "requests forgotten at continue-as-new",
