@@ -176,7 +176,7 @@ BUGS = (
     Bug(
         "cache kept after a conflict",
         planted=lambda: patched(RunHost, "_abandon", _abandon_to_cache),
-        first=WIDE_SEEDS_FROM + 80,
+        first=WIDE_SEEDS_FROM + 198,
     ),
     Bug(
         "update applied twice",
