@@ -109,13 +109,24 @@ def test_a_claim_that_finds_nothing_takes_no_more_statements_for_ranks(db: Datab
     assert db.statements_count - before == 10
 
 
-def test_whether_there_are_ranks_is_seen_without_looking_at_plain_attempts(db: Database) -> None:
+def test_whether_there_are_ranks_and_deadlines_is_seen_without_looking_at_plain_attempts(db: Database) -> None:
     lines = plan(db.connection, TEXTS["find_claimer"])
 
     assert [line for line in lines if "attempts" in line] == [
         "SCAN attempts USING INDEX attempts_ranked",
         "SCAN attempts USING INDEX attempts_ranked_held",
+        "SEARCH attempts USING INDEX attempts_expiring (expires_at_ms>?)",
     ]
+
+
+def test_overdue_attempts_are_found_without_looking_at_others(db: Database) -> None:
+    for text in (REPEATED["overdue_attempts"].text(3), TEXTS["next_overdue_ms"]):
+        lines = plan(db.connection, text)
+
+        assert [line for line in lines if "attempts" in line] == [
+            line for line in lines if "attempts USING" in line and "INDEX attempts_expiring (expires_at_ms" in line
+        ], lines
+        assert not [line for line in lines if "TEMP B-TREE" in line], lines
 
 
 @pytest.mark.parametrize("name", ["ranked_attempts", "plain_attempts", "plain_suspects", "lines"])

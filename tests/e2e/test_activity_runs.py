@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from perdure import ActivityError, ActivityTimeout, ApplicationError, Perdure, RetryPolicy, activity
+from perdure import ActivityError, ActivityTimeout, ApplicationError, Perdure, RetryPolicy, activity, workflow
 from tests.e2e.worlds import sqlite_url, until
 
 SOON = RetryPolicy(initial_interval="10ms", maximum_attempts=4)
@@ -86,28 +86,37 @@ async def test_each_timeout_is_told_by_its_kind(url: str) -> None:
         assert await (await app.start(waits)).result() == ["start_to_close", "heartbeat", "ConnectionError"]
 
 
-async def test_an_attempt_that_no_worker_takes_in_time_is_ended_by_any_worker_of_its_queue(tmp_path: Path) -> None:
-    app, late = Perdure(sqlite_url(tmp_path)), Perdure(sqlite_url(tmp_path), queue="elsewhere")
+async def test_an_attempt_in_a_queue_that_nobody_serves_ends_in_time(url: str) -> None:
+    app = Perdure(url)
 
+    @app.activity(queue="elsewhere", schedule_to_start="50ms")
     async def rare() -> None: ...
-
-    ours = app.activity(name="rare", queue="elsewhere", schedule_to_start="50ms")(rare)
-    late.activity(name="rare")(rare)
 
     @app.workflow
     async def asks() -> str:
         try:
-            await ours()
+            await rare()
         except ActivityTimeout as error:
             return error.kind.value
         return "ran"
 
     async with app:
-        handle = await app.start(asks)
-        await until_pending(handle, "rare")
-        await asyncio.sleep(0.06)
-        async with late:
-            assert await handle.result() == "schedule_to_start"
+        assert await (await app.start(asks)).result() == "schedule_to_start"
+
+
+async def test_an_attempt_whose_activity_nobody_knows_ends_in_time(url: str) -> None:
+    app = Perdure(url)
+
+    @app.workflow
+    async def asks() -> str:
+        try:
+            await workflow.execute_activity("rare", queue="elsewhere", schedule_to_close="50ms")
+        except ActivityTimeout as error:
+            return error.kind.value
+        return "ran"
+
+    async with app:
+        assert await (await app.start(asks)).result() == "schedule_to_close"
 
 
 async def until_pending(handle: object, name: str) -> None:

@@ -27,8 +27,8 @@ class Terminal:
         self.environment = environment(PERDURE_STORE="sqlite:///shop.db", PYTHONUNBUFFERED="1")
         self._started: list[subprocess.Popen[str]] = []
 
-    def start(self, *words: str) -> subprocess.Popen[str]:
-        """Start a command."""
+    def start(self, *words: str, interrupts: signal.Handlers = signal.SIG_DFL) -> subprocess.Popen[str]:
+        """Start a command. Shells have what they start in the background ignore interrupts."""
         process = subprocess.Popen(
             [sys.executable, "-m", "perdure", *words],
             cwd=self.folder,
@@ -36,6 +36,7 @@ class Terminal:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, interrupts),
         )
         self._started.append(process)
         return process
@@ -97,11 +98,14 @@ def test_a_run_that_was_killed_goes_on_under_its_id(terminal: Terminal) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("interrupts", [signal.SIG_DFL, signal.SIG_IGN], ids=["foreground", "background"])
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, Exit.INTERRUPTED), (signal.SIGTERM, Exit.TERMINATED)], ids=["INT", "TERM"]
 )
-def test_a_run_that_is_interrupted_says_how_it_goes_on(terminal: Terminal, number: signal.Signals, code: Exit) -> None:
-    process = terminal.start("run", "shop:waits", "--input", "0", "--id", "a")
+def test_a_run_that_is_interrupted_says_how_it_goes_on(
+    terminal: Terminal, number: signal.Signals, code: Exit, interrupts: signal.Handlers
+) -> None:
+    process = terminal.start("run", "shop:waits", "--input", "0", "--id", "a", interrupts=interrupts)
     terminal.until(lambda run: run["run"]["turns_count"] >= 1, "a")
 
     found, out, err = ended(process, number)

@@ -50,6 +50,8 @@ def _terminate_as_interrupt() -> list[int]:
         signal.raise_signal(signal.SIGINT)
 
     signal.signal(signal.SIGTERM, interrupt)
+    # A shell that starts it in the background has it ignore SIGINT: then SIGTERM would do nothing either.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     return came
 
 

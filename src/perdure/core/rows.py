@@ -304,13 +304,18 @@ three.
 """
 
 
+OVERDUE_MAX = 1_000
+"""Most attempts that one claim hands out only because they have expired."""
+
+
 class Claimed(msgspec.Struct, frozen=True, gc=False):
     """The answer to `claim`."""
 
     runs: tuple[ClaimedRun, ...]
     attempts: tuple[ClaimedAttempt, ...]
     next_due_at_ms: int | None
-    """The earliest later moment at which something that fits the request becomes due by time alone.
+    """The earliest later moment at which something that fits the request becomes due by time alone, or any attempt
+    expires.
 
     None if nothing does.
     """

@@ -17,6 +17,7 @@ from typing import Protocol
 from perdure.core.filter.tree import Filter
 from perdure.core.ids import RunId, WorkerId, WorkflowId
 from perdure.core.rows import (
+    OVERDUE_MAX,
     SUSPECT_DEATHS,
     AttemptKey,
     Beat,
@@ -61,6 +62,7 @@ __all__ = [
     "Finish",
     "NewAttempt",
     "NewRun",
+    "OVERDUE_MAX",
     "OpenRuns",
     "Park",
     "Retry",
@@ -166,7 +168,9 @@ class Store(Protocol):
         Messages already handed out
         are handed out again until a commit consumes them. Parked runs are left alone.
         Attempts: free and due, or expired, of the request's queues and activities, in the order of `core.dispatch`:
-        oldest due first, where none of these has a rank. What a dead worker held comes back
+        oldest due first, where none of these has a rank. Expired ones of the runs that it could take are handed out
+        as well, whatever their queue and activity, above the maxima: nobody may serve that queue. What a dead worker
+        held comes back
         with `attempt` and `deaths_count` one higher, due after `core.policy.death_delay_ms`; so do its runs that were
         handed messages which no turn took, by their deaths since their last turn. Until then no delivery makes such a
         run due, but one that unparks.

@@ -12,6 +12,7 @@ from perdure.core.filter.tree import Filter
 from perdure.core.ids import RunId, WorkerId, WorkflowId
 from perdure.core.policy import death_delay_ms
 from perdure.core.store import (
+    OVERDUE_MAX,
     AttemptKey,
     Beat,
     ChildRun,
@@ -319,9 +320,12 @@ class MemoryStore:
         runs = [self._claim_run(request, run, now_ms) for run in self._holdings.runs_due(request, now_ms)]
         missed = self._holdings.missed_attempts(request)
         choice = self._holdings.choose_attempts(request, now_ms)
-        due = [*missed, *(self._holdings.attempt(key) for key in choice.keys)]
+        # Those that are overdue may be among the chosen ones.
+        overdue = self._holdings.overdue_attempts(request, now_ms)
+        due = [*missed, *(self._holdings.attempt(key) for key in dict.fromkeys([*choice.keys, *overdue]))]
         attempts = [self._claim_attempt(request, one, now_ms) for one in due]
-        moments = (choice.next_at_ms, self._holdings.next_due_at_ms(request, now_ms))
+        again_ms = now_ms + 1 if len(overdue) == OVERDUE_MAX else None
+        moments = (choice.next_at_ms, again_ms, self._holdings.next_due_at_ms(request, now_ms))
         next_due_at_ms = min((moment for moment in moments if moment is not None), default=None)
         return Claimed(tuple(runs), tuple(attempts), next_due_at_ms, choice.best_left)
 

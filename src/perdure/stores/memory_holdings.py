@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from perdure.core.dispatch import Choice
 from perdure.core.ids import WorkerId
 from perdure.core.rank import PLAIN_LINE
-from perdure.core.store import SUSPECT_DEATHS, ClaimRequest
+from perdure.core.store import OVERDUE_MAX, SUSPECT_DEATHS, ClaimRequest
 from perdure.stores.agenda import Agenda
 from perdure.stores.memory_queues import RankedQueues
 from perdure.stores.memory_run import MemoryAttempt, MemoryRun
@@ -23,6 +23,7 @@ class Holdings:
         self.held_attempts: dict[WorkerId, dict[tuple[int, int], MemoryAttempt]] = {}
         self._due_runs: Agenda[tuple[str, str] | WorkerId, tuple[int]] = Agenda()
         self._due_attempts: Agenda[tuple[str, str, bool], tuple[int, int]] = Agenda()
+        self._expiring: Agenda[tuple[()], tuple[int, int]] = Agenda()
         self._queues = RankedQueues()
 
     def hold_run(self, run: MemoryRun, worker: WorkerId | None) -> None:
@@ -55,6 +56,7 @@ class Holdings:
             self._due_attempts.put(attempt.key, place, attempt.ready_at_ms if worker is None else None)
         else:
             self._queues.put(attempt)
+        self._expiring.put(attempt.key, (), attempt.expires_at_ms if worker is None else None)
         if worker is not None:
             self.held_attempts.setdefault(worker, {})[attempt.key] = attempt
         else:
@@ -71,6 +73,7 @@ class Holdings:
                     self._changed()
             self._due_attempts.put(attempt.key, (attempt.queue, attempt.name, False), None)
             self._queues.drop(attempt)
+            self._expiring.put(attempt.key, (), None)
 
     def runs_due(self, request: ClaimRequest, now_ms: int) -> list[MemoryRun]:
         """What a claim hands out, oldest due first."""
@@ -122,6 +125,12 @@ class Holdings:
             attempt.line = PLAIN_LINE
         return choice
 
+    def overdue_attempts(self, request: ClaimRequest, now_ms: int) -> list[tuple[int, int]]:
+        """Those that have expired, in whatever queue, of runs that the request could take."""
+        overdue = [self.attempt(key) for _, key in self._expiring.due((), now_ms)]
+        fits = [each for each in overdue if each.run.new.queue in request.queues and each.run.route in request.routes]
+        return [each.key for each in fits[:OVERDUE_MAX]]
+
     def attempt(self, key: tuple[int, int]) -> MemoryAttempt:
         """The attempt of this key."""
         return self._runs[key[0]].attempts[key[1]]
@@ -148,4 +157,5 @@ class Holdings:
         places = itertools.product(request.queues, request.activities, kinds)
         moments += [self._due_attempts.next_at_ms(place, now_ms) for place in places]
         moments += self._queues.next_ms(request, now_ms) if self._queues else []
+        moments.append(self._expiring.next_at_ms((), now_ms))
         return min((moment for moment in moments if moment is not None), default=None)

@@ -14,6 +14,14 @@ from perdure.programs.code.definition import Activity
 from perdure.worker.job import Job
 
 
+def _elsewhere() -> None:
+    raise AssertionError("an activity that is not registered here never runs here")
+
+
+ELSEWHERE: "Activity[[], None]" = Activity(_elsewhere)
+"""Stands for the activity of an attempt that only comes here to be ended."""
+
+
 def claimed_job(each: ClaimedAttempt, call: RunActivity, definition: "Activity[..., Any]", scheduled_at_ms: int) -> Job:
     """What the attempt needs to run."""
     return Job(

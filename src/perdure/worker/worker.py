@@ -29,7 +29,7 @@ from perdure.engine.engine import Engine
 from perdure.engine.live import LiveRun
 from perdure.engine.pipeline import promptly, surely
 from perdure.worker.activities import ActivityRunner
-from perdure.worker.claimed import claimed_job, stillborn
+from perdure.worker.claimed import ELSEWHERE, claimed_job, stillborn
 from perdure.worker.host import HostEvents, RunHost
 from perdure.worker.identity import is_gone
 from perdure.worker.job import Job
@@ -351,7 +351,7 @@ class Worker:
                     calls[each.turn] = turn.at_ms, {c.call_id: c for c in turn.outputs if isinstance(c, RunActivity)}
                 scheduled_at_ms, by_id = calls[each.turn]
                 call = by_id[each.call_id]
-                definition = self._registry.known_activity(call.name)
+                definition = self._registry.runnable.get(call.name, ELSEWHERE)
                 job = claimed_job(each, call, definition, each.scheduled_at_ms or scheduled_at_ms)
             except UndecodablePayload as error:
                 # Written by a later version, or damaged. Held and left alone, it harms nobody else; a worker that

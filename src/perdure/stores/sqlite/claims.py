@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 from perdure.core.dispatch import Choice
 from perdure.core.ids import WorkerId
 from perdure.core.policy import death_delay_ms
 from perdure.core.store import (
+    OVERDUE_MAX,
     AttemptKey,
     Beat,
     Claimed,
@@ -150,44 +151,68 @@ def peek(db: Database, request: ClaimRequest, now_ms: int) -> Claimed | None:
     """The answer to a claim that finds nothing; None if there is something to be taken or given back."""
     if db.values("expired_leases", now_ms, request.worker):
         return None
-    lease_id, ranked = _claimer(db, request, now_ms)
-    if lease_id is None:
+    claimer = _find_claimer(db, request, now_ms)
+    if claimer is None:
         return _NOTHING
     if request.since < request.number:
         # It must be noted, whether it finds something or not.
         return None
-    if _runs_due(db, request, lease_id, now_ms):
+    if _runs_due(db, request, claimer.lease_id, now_ms) or claimer.overdue:
         return None
-    choice = _attempts_due(db, request, now_ms) if ranked is None else ranked.choose()
+    choice = claimer.choose(db, request, now_ms)
     if choice.keys:
         return None
-    return Claimed((), (), _next_due_at_ms(db, request, lease_id, now_ms, ranked, choice), choice.best_left)
+    return Claimed((), (), _next_due_at_ms(db, request, claimer, now_ms, choice), choice.best_left)
 
 
 def claim(db: Database, request: ClaimRequest, now_ms: int) -> Claimed:
     """See `Store.claim`."""
     for expired in db.values("expired_leases", now_ms, request.worker):
         _give_back(db, expired, died=True, now_ms=now_ms)
-    lease_id, ranked = _claimer(db, request, now_ms)
-    if lease_id is None or request.number < db.value("repeated_claim", lease_id):
+    claimer = _find_claimer(db, request, now_ms)
+    if claimer is None or request.number < db.value("repeated_claim", claimer.lease_id):
         return _NOTHING
-    missed = _missed_attempts(db, request, lease_id) if request.since < request.number else []
-    by = lease_id, request.number
-    runs = _claim_runs(db, _runs_due(db, request, lease_id, now_ms), by, now_ms)
-    choice = _attempts_due(db, request, now_ms) if ranked is None else ranked.choose()
+    missed = _missed_attempts(db, request, claimer.lease_id) if request.since < request.number else []
+    by = claimer.lease_id, request.number
+    runs = _claim_runs(db, _runs_due(db, request, claimer.lease_id, now_ms), by, now_ms)
+    choice = claimer.choose(db, request, now_ms)
     write_choice(db, choice)
     db.slots_awaited = db.slots_awaited or bool(request.limits)
-    attempts = _claim_attempts(db, [*missed, *choice.keys], by, now_ms)
-    next_due_at_ms = _next_due_at_ms(db, request, lease_id, now_ms, ranked, choice)
+    # Those that are overdue may be among the chosen ones.
+    taken = dict.fromkeys([*missed, *choice.keys, *claimer.overdue])
+    attempts = _claim_attempts(db, list(taken), by, now_ms)
+    next_due_at_ms = _next_due_at_ms(db, request, claimer, now_ms, choice)
     return Claimed(runs, attempts, next_due_at_ms, choice.best_left)
 
 
-def _claimer(db: Database, request: ClaimRequest, now_ms: int) -> tuple[int | None, Ranked | None]:
-    """The claimer's lease, and who chooses among attempts where some have a rank."""
+class _Claimer(NamedTuple):
+    """A worker that claims."""
+
+    lease_id: int
+    ranked: Ranked | None
+    """Who chooses among attempts where some have a rank."""
+    expiring: bool
+    """Some attempt may wait only until a certain moment."""
+    overdue: list[tuple[int, int]]
+    """The attempts that have expired, in whatever queue, of runs that it could take."""
+
+    def choose(self, db: Database, request: ClaimRequest, now_ms: int) -> Choice:
+        """Among the attempts of its queues and activities."""
+        return _attempts_due(db, request, now_ms) if self.ranked is None else self.ranked.choose()
+
+
+def _find_claimer(db: Database, request: ClaimRequest, now_ms: int) -> _Claimer | None:
     row = db.execute(TEXTS["find_claimer"], (request.worker,)).fetchone()
     if row is None:
-        return None, None
-    return row[0], Ranked(db, request, now_ms) if row[1] or request.limits else None
+        return None
+    lease_id, is_ranked, expiring = row
+    ranked = Ranked(db, request, now_ms) if is_ranked or request.limits else None
+    return _Claimer(lease_id, ranked, bool(expiring), _overdue_attempts(db, request, now_ms) if expiring else [])
+
+
+def _overdue_attempts(db: Database, request: ClaimRequest, now_ms: int) -> list[tuple[int, int]]:
+    flat = [value for pair in _run_kinds(request) for value in pair]
+    return [(key, call_id) for key, call_id in db.values_of("overdue_attempts", flat, before=(now_ms,))]
 
 
 def _missed_attempts(db: Database, request: ClaimRequest, lease_id: int) -> list[tuple[int, int]]:
@@ -283,13 +308,11 @@ def _claimed_attempt(row: Sequence[Any], found: dict[tuple[int, int], bytes], no
     )
 
 
-def _next_due_at_ms(
-    db: Database, request: ClaimRequest, lease_id: int, now_ms: int, ranked: Ranked | None, choice: Choice
-) -> int | None:
-    moments: list[int] = [] if ranked is None else ranked.next_ms()
+def _next_due_at_ms(db: Database, request: ClaimRequest, claimer: _Claimer, now_ms: int, choice: Choice) -> int | None:
+    moments: list[int] = [] if claimer.ranked is None else claimer.ranked.next_ms()
     if choice.next_at_ms is not None:
         moments.append(choice.next_at_ms)
-    held: int | None = db.value("next_held_run_ms", lease_id, now_ms)
+    held: int | None = db.value("next_held_run_ms", claimer.lease_id, now_ms)
     if held is not None:
         moments.append(held)
     if request.runs_max > 0:
@@ -298,6 +321,11 @@ def _next_due_at_ms(
         flat = [value for kind in _attempt_kinds(request) for value in (*kind, now_ms)]
         moments += db.numbers_of("next_attempt_ms", flat)
         moments += db.numbers_of("next_suspect_ms", flat) if request.suspects_max > 0 else []
+    if claimer.expiring:
+        later_ms: int | None = (
+            now_ms + 1 if len(claimer.overdue) == OVERDUE_MAX else db.value("next_overdue_ms", now_ms)
+        )
+        moments += [] if later_ms is None else [later_ms]
     return min(moments, default=None)
 
 

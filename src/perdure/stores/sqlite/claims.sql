@@ -3,9 +3,10 @@
 select id from leases where worker = ?;
 
 -- name: find_claimer
--- The lease of a worker, and whether any attempt has a rank.
+-- The lease of a worker, whether any attempt has a rank, and whether any may expire.
 select id, exists (select 1 from attempts where lease_id is null and line is not null)
-        or exists (select 1 from attempts indexed by attempts_ranked_held where lease_id is not null and line is not null)
+        or exists (select 1 from attempts indexed by attempts_ranked_held where lease_id is not null and line is not null),
+       exists (select 1 from attempts indexed by attempts_expiring where lease_id is null and expires_at_ms is not null)
   from leases where worker = ?;
 
 -- name: register
@@ -149,6 +150,17 @@ select min(at_ms) from (
 select min(at_ms) from (
 {select (select min(ready_at_ms) from attempts
    where queue = ? and name = ? and lease_id is null and deaths_count >= 2 and line is null and ready_at_ms > ?) as at_ms union all});
+
+-- name: overdue_attempts
+-- Free attempts that have expired, of runs of some queue and route, the oldest first. The limit is OVERDUE_MAX.
+select json_group_array(json_array(run_key, call_id)) from (
+  select run_key, call_id from attempts indexed by attempts_expiring join runs on runs.id = run_key
+   where attempts.lease_id is null and expires_at_ms <= ? and (runs.queue, runs.route) in (select * from (values {(?, ?)}))
+   order by expires_at_ms, run_key, call_id limit 1000);
+
+-- name: next_overdue_ms
+-- When the next free attempt expires, of whatever run.
+select min(expires_at_ms) from attempts indexed by attempts_expiring where lease_id is null and expires_at_ms > ?;
 
 -- name: missed_attempts
 -- Attempts handed out by claims whose answer may have been missed.

@@ -20,6 +20,7 @@ What was stored outlives `close`: tests close a store and open it again. For fai
 from perdure.testing.conformance.attributes import TestAttributes
 from perdure.testing.conformance.claiming_again import TestClaimingAgain
 from perdure.testing.conformance.claiming_attempts import TestClaimingAttempts
+from perdure.testing.conformance.claiming_overdue import TestClaimingOverdue
 from perdure.testing.conformance.claiming_runs import TestClaimingRuns
 from perdure.testing.conformance.committing import TestCommitting
 from perdure.testing.conformance.copying import TestCopying
@@ -42,6 +43,7 @@ __all__ = [
     "TestAttributes",
     "TestClaimingAgain",
     "TestClaimingAttempts",
+    "TestClaimingOverdue",
     "TestClaimingRuns",
     "TestCommitEffects",
     "TestCommitting",
