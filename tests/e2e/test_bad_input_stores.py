@@ -169,8 +169,9 @@ except Exception as error:
 
 def opens(path: Path, tmp_path: Path) -> str:
     """What an unprivileged process has to say when it opens the store at `path`."""
-    for each in (*tmp_path.parents[:2], tmp_path):
-        each.chmod(0o755)
+    for each in (tmp_path, *tmp_path.parents):
+        if not each.stat().st_mode & 0o005:
+            each.chmod(0o755)
     done = in_a_child(OPENS, f"sqlite:///{path}", f"sqlite:///{tmp_path / 'first.db'}")
     assert done.returncode == 0, done.stderr
     return done.stdout
