@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from perdure.core.errors import StoreError, StoreUnavailable
-from perdure.core.store import Store
 
 logger = logging.getLogger("perdure.engine")
 
@@ -43,13 +42,14 @@ async def surely(call: Callable[[], Awaitable[R]], what: str) -> tuple[R, bool]:
         pause_ms = min(pause_ms * 2, REPEAT_MS_MAX)
 
 
-async def promptly(store: Store, call: Callable[[], Awaitable[R]]) -> R:
-    """The answer of a store call that is made once; raises `StoreUnavailable` where none comes in time."""
+async def promptly(store: str, call: Callable[[], Awaitable[R]]) -> R:
+    """The answer of a call of the store with this URL that is made once; raises `StoreUnavailable` if it is late."""
     try:
         async with asyncio.timeout(WRITE_TIMEOUT_MS / 1_000):
             return await call()
     except TimeoutError as error:
-        raise StoreUnavailable(store=store.url, reason="it does not answer") from error
+        reason = f"no answer within {WRITE_TIMEOUT_MS // 1_000} seconds, and what was asked may still happen"
+        raise StoreUnavailable(store=store, reason=reason) from error
 
 
 class Done(Protocol[T_contra, R_contra]):

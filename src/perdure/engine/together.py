@@ -1,19 +1,19 @@
 """Calls of many callers as one: what is asked for while a call is under way goes together in the next one.
 
-Nobody waits for others to come: whoever asks alone is served at once.
+Nobody waits for others to come: whoever asks alone is served at once. A call that is not answered in time fails for
+those who share it: the others must not wait behind it for ever.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from perdure.core.errors import StoreError, StoreUnavailable
+from perdure.core.errors import StoreError
+from perdure.engine.pipeline import promptly
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-ANSWER_MS_MAX = 30_000
-"""A call that is not answered for so long fails for those who share it: the others must not wait behind it for ever."""
 ITEMS_MAX = 500
 """In one call: a caller's answer comes when all of its call are durable."""
 
@@ -63,14 +63,7 @@ class Together(Generic[T, R]):
 
     async def _answer(self, asked: Sequence[tuple[T, "asyncio.Future[R]"]]) -> None:
         try:
-            async with asyncio.timeout(ANSWER_MS_MAX / 1_000):
-                results = await self._call([item for item, _ in asked])
-        except TimeoutError:
-            reason = f"no answer within {ANSWER_MS_MAX // 1_000} seconds, and what was asked may still happen"
-            for _, answer in asked:
-                if not answer.done():
-                    answer.set_exception(StoreUnavailable(store=self._store, reason=reason))
-            return
+            results = await promptly(self._store, lambda: self._call([item for item, _ in asked]))
         except Exception as error:  # whatever it is, it belongs to those who asked
             if len(asked) > 1 and not isinstance(error, StoreError):
                 # It may be about one of them only.

@@ -121,10 +121,10 @@ class Worker:
 
     async def start(self) -> None:
         """Register, take over what dead processes of this machine left, and begin to work."""
-        for other in await promptly(self._store, self._store.leaseholders):
+        for other in await promptly(self._store.url, self._store.leaseholders):
             if is_gone(other):
                 logger.info("taking over from %s, whose process is gone", other)
-                await promptly(self._store, lambda other=other: self._release(other, died=True))
+                await promptly(self._store.url, lambda other=other: self._release(other, died=True))
         await self._register()
         # The first one makes runs go on; the others only keep watch (see `watches`).
         loops = [self._claim_loop, self._news_loop, self._lease_loop]
