@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from types import ModuleType
 from typing import NamedTuple
 
@@ -15,13 +16,13 @@ from perdure.core.errors import StoreUnavailable
 from perdure.core.ids import RunId, WorkerId
 from perdure.core.message import Message, UpdateRequested
 from perdure.core.payload import Payload
-from perdure.core.store import Commit, Delivery, Finish, NewRun, Retry, Store
+from perdure.core.store import Claimed, ClaimRequest, Commit, Delivery, Finish, NewRun, Retry, Store
 from perdure.engine.live import OpenCalls
 from perdure.programs.code import continuing
 from perdure.programs.code.run import CodeRun
 from perdure.stores.memory import MemoryStore
 from perdure.stores.memory_run import MemoryMessage, MemoryRun
-from perdure.testing.world import WIDE_SEEDS_FROM
+from perdure.testing.world import RANKED_SEEDS_FROM, WIDE_SEEDS_FROM
 from perdure.worker.held import HeldRun
 from perdure.worker.host import RunHost
 
@@ -126,6 +127,14 @@ class SecondSuccessors(MemoryStore):
         return late or super()._is_next(commit)
 
 
+class UncountedSlots(MemoryStore):
+    """What runs is not counted against the limits of its queue."""
+
+    async def claim(self, request: ClaimRequest, now_ms: int) -> Claimed:
+        limits = tuple(replace(each, concurrent=None, concurrent_per_key=None) for each in request.limits)
+        return await super().claim(msgspec.structs.replace(request, limits=limits), now_ms)
+
+
 _awaits = OpenCalls.awaits
 
 
@@ -189,6 +198,7 @@ BUGS = (
         first=WIDE_SEEDS_FROM,
     ),
     Bug("inbox not moved to the successor", UnmovedInboxes, first=WIDE_SEEDS_FROM + 40),
+    Bug("limits that count nobody", UncountedSlots, first=RANKED_SEEDS_FROM),
     Bug("two successors of one run", SecondSuccessors, first=WIDE_SEEDS_FROM),
     Bug(
         "requests forgotten at continue-as-new",

@@ -51,7 +51,8 @@ def update(start: Start, number: int) -> UpdateRequested:
 def message_of(start: Start) -> Started:
     """How a run is started."""
     failures = failures_count(start.plan)
-    options = StartOptions(retry=RetryPolicy(initial_ms=300, attempts_max=failures + 1)) if failures else None
+    retry = RetryPolicy(initial_ms=300, attempts_max=failures + 1) if failures else None
+    options = StartOptions(retry=retry, rank=start.rank) if retry or start.rank else None
     return Started(WORKFLOW, start.workflow_id, QUEUE, to_payloads([start.plan]), options=options)
 
 

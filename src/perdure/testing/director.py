@@ -5,6 +5,7 @@ time. Then the liveness phase: faults stop, fresh workers come, and everything m
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import suppress
 from random import Random
@@ -16,14 +17,15 @@ from perdure.core.filter.build import runs_where
 from perdure.core.ids import WorkflowId
 from perdure.core.message import Query, Signaled, Started
 from perdure.core.payload import from_payload, to_payload, to_payloads
+from perdure.core.rank import PLAIN_LINE
 from perdure.core.store import RunRecord, RunStatus
 from perdure.engine.engine import Engine
 from perdure.testing.actors import WORKFLOW
 from perdure.testing.callers import can_be_told, complete_all, errands, message_of, note, policy_of
 from perdure.testing.drawing import PlanMaker, WidePlanMaker
-from perdure.testing.invariants import fsck
+from perdure.testing.invariants import all_runs, fsck
 from perdure.testing.plans import Plan, parts_of, signals_count
-from perdure.testing.world import QUEUE, Process, Start, World
+from perdure.testing.world import QUEUE, Process, Start, World, draw_rank
 
 LIVENESS_S_MAX = 600
 """Everything must have ended so long after the faults stopped, in virtual seconds."""
@@ -65,6 +67,23 @@ async def _inspect(world: World) -> None:
         await asyncio.sleep(world.random.random() * world.shape.safety_ms / 1_000)
         report = await fsck(world.witness.inner)
         world.violations += [f"at {world.time.now_s:.3f} s: {each}" for each in report.violations]
+        await _inspect_queue(world)
+
+
+async def _inspect_queue(world: World) -> None:
+    """No more attempts are held at once than the limits of their queue allow; those that expired are not to be run."""
+    held: Counter[str | None] = Counter()
+    async for record in all_runs(world.witness.inner):
+        for each in (await world.witness.inner.read_waiting(record.run_id)).attempts:
+            if each.worker is not None and (record.run_id, each.call_id) not in world.witness.expired:
+                held.update([None, (each.line or PLAIN_LINE)[1:]])
+    for limit in world.shape.options.queue_limits:
+        for of, count in held.items():
+            most = limit.concurrent if of is None else limit.concurrent_per_key
+            if most is not None and count > most:
+                world.violations.append(
+                    f"{count} attempts of key {of!r} are held, of {most} at {world.time.now_s:.3f} s"
+                )
 
 
 async def _calm(world: World) -> None:
@@ -113,6 +132,7 @@ def _client_tasks(world: World, clients: "list[Process]") -> "list[asyncio.Task[
         told_first = world.wide and can_be_told(plan) and random.random() < 0.3
         start = Start(WorkflowId(f"run{index}"), f"request{index}", plan, told_first=told_first)
         start.reset = world.wide and random.random() < 0.2
+        start.rank = draw_rank(random) if world.ranked else None
         world.starts.append(start)
     return [asyncio.create_task(_client(world, start, random.choice(clients))) for start in world.starts]
 

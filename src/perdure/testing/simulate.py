@@ -1,6 +1,7 @@
 """`python -m perdure.testing.simulate`: simulates many seeds, prints those that failed and how to replay one.
 
-    python -m perdure.testing.simulate --seeds 500        seeds 0 to 249, and 250 of wide worlds, from 1000000 on
+    python -m perdure.testing.simulate --seeds 500        seeds 0 to 249, and of wide worlds, from 1000000 on, and of
+                                                          ranked ones, from 2000000 on
     python -m perdure.testing.simulate --first 1000 --seeds 500
     python -m perdure.testing.simulate --seed 1234 -v     one seed, with its story
 
@@ -17,7 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from perdure.testing.simulator import SeedReport, simulate
 from perdure.testing.witness import RARE
-from perdure.testing.world import WIDE_SEEDS_FROM
+from perdure.testing.world import RANKED_SEEDS_FROM, WIDE_SEEDS_FROM
 
 SEEDS_DEFAULT = 500
 FAILURES_MAX = 10
@@ -26,8 +27,11 @@ SEEDS_A_BATCH = 10
 
 
 def seeds_of(first: int, count: int) -> list[int]:
-    """So many seeds: every second one of a wide world, beginning with `first` on both sides."""
-    return [first + index // 2 + (WIDE_SEEDS_FROM if index % 2 else 0) for index in range(count)]
+    """So many seeds, each kind beginning with `first`: every second one of a wide world, and of these every fourth of a
+    ranked one.
+    """
+    kinds = (0, WIDE_SEEDS_FROM) * 3 + (0, RANKED_SEEDS_FROM)
+    return [first + index // 2 + kinds[index % len(kinds)] for index in range(count)]
 
 
 def simulate_all(seeds: Iterable[int], *, processes: int | None = None) -> Iterator[SeedReport]:
@@ -45,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Simulate as the command line says; return the exit code."""
     parser = argparse.ArgumentParser("perdure.testing.simulate", description="Simulate seeds and check the promises.")
     parser.add_argument("--seeds", type=int, default=SEEDS_DEFAULT, help="how many (default: %(default)s)")
-    parser.add_argument("--first", type=int, default=0, help="the first of them, on both sides (default: %(default)s)")
+    parser.add_argument("--first", type=int, default=0, help="the first of each kind (default: %(default)s)")
     parser.add_argument("--seed", type=int, help="only this one")
     parser.add_argument("--processes", type=int, help="how many work at once (default: one a processor)")
     parser.add_argument(

@@ -53,6 +53,7 @@ RARE = (
     "activity cancelled",
     "attempt claimed after deaths",
     "attempt claimed as expired",
+    "attempt claimed under limits",
     "attempt was another's",
     "cancel requested",
     "carried over",
@@ -79,7 +80,9 @@ RARE = (
     "park for Paused",
     "park for UndecodablePayload",
     "park for UnregisteredActivity",
+    "priority seen that finds no room",
     "quarantine",
+    "ranked attempt",
     "retry",
     "run forked",
     "run reset",
@@ -124,6 +127,8 @@ class Witness(StoreWrapper):
         """When the store took back what a worker held."""
         self.deaths_count = 0
         """How many leases expired or were released as dead."""
+        self.expired: set[tuple[RunId, int]] = set()
+        """The attempts that were handed out only to be ended."""
         self._now_ms = now_ms
         self._early_ms_max = early_ms_max
         self._leases: dict[WorkerId, int] = {}
@@ -191,6 +196,7 @@ class Witness(StoreWrapper):
         self.counts["turn"] += 1
         if commit.create is not None:
             self.counts["started in one commit"] += 1
+        self.counts["ranked attempt"] += sum(attempt.rank is not None for attempt in commit.attempts)
         self._count_inputs(commit, turn)
         for command in turn.outputs:
             match command:
@@ -284,7 +290,11 @@ class Witness(StoreWrapper):
         for attempt in claimed.attempts:
             self.counts["attempt claimed after deaths"] += attempt.deaths_count > 0
             self.counts["suspect claimed"] += attempt.deaths_count > 1
-            self.counts["attempt claimed as expired"] += attempt.expired
+            if attempt.expired:
+                self.counts["attempt claimed as expired"] += 1
+                self.expired.add((attempt.run_id, attempt.call_id))
+        self.counts["attempt claimed under limits"] += bool(request.limits and claimed.attempts)
+        self.counts["priority seen that finds no room"] += claimed.best_left is not None
         return claimed
 
     def _took_back(self, worker: WorkerId, *, died: bool) -> None:

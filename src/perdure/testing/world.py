@@ -7,14 +7,17 @@ decided in `director`.
 import asyncio
 from collections.abc import Awaitable, Callable
 from random import Random
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
+from msgspec.structs import replace
 
 from perdure.core.command import CompleteUpdate, RejectUpdate
 from perdure.core.errors import StoreError
 from perdure.core.ids import RunId, WorkerId, WorkflowId
 from perdure.core.message import Outcome
+from perdure.core.queue_limit import QueueLimit
+from perdure.core.rank import Rank
 from perdure.core.store import Store
 from perdure.engine.engine import Engine
 from perdure.stores.memory import MemoryStore
@@ -36,6 +39,8 @@ FORK = "/fork"
 WIDE_SEEDS_FROM = 1_000_000
 """Worlds of seeds from here on are wide: their plans know everything that a workflow can do. Those before stay as they
 were when their seeds were found."""
+RANKED_SEEDS_FROM = 2_000_000
+"""Worlds of seeds from here on are wide, and their runs have priorities and fairness keys, their task queue limits."""
 WIDE_RUNS_MAX = 6
 ANSWER_S_MAX = 150
 """A call of a client on a healthy process must return within so much virtual time."""
@@ -57,7 +62,8 @@ class Shape(msgspec.Struct, frozen=True):
     @property
     def disturbed(self) -> bool:
         """Whether anything may go wrong, or late."""
-        return self.chaos_ms > 0 or self.rates != self.calm_rates or self.options.limits.activities_max < 100
+        crowded = self.options.limits.activities_max < 100 or bool(self.options.queue_limits)
+        return self.chaos_ms > 0 or self.rates != self.calm_rates or crowded
 
 
 def draw_shape(random: Random) -> Shape:
@@ -91,6 +97,28 @@ def draw_shape(random: Random) -> Shape:
             limits=ActivityLimits(activities_max=random.choice((1, 2, 5, 1_000, 1_000)), stop_ms_max=500),
         ),
     )
+
+
+def draw_limit(random: Random) -> QueueLimit | None:
+    """What limits the task queue of a ranked world; None: nothing."""
+    limits: dict[str, int | float] = {}
+    if random.random() < 0.5:
+        limits["concurrent"] = random.choice((1, 2, 3, 6))
+    if random.random() < 0.3:
+        limits["concurrent_per_key"] = random.choice((1, 2))
+    if random.random() < 0.3:
+        limits["per_second"] = random.choice((5, 30, 200))
+    if random.random() < 0.3:
+        limits["per_key_per_second"] = random.choice((5, 30))
+    return QueueLimit(QUEUE, **cast("dict[str, Any]", limits)) if limits else None
+
+
+def draw_rank(random: Random) -> Rank | None:
+    """The rank of a run of a ranked world."""
+    if random.random() < 0.3:
+        return None
+    priority, key = random.choice((None, 1, 3, 5)), random.choice((None, "a", "b", "c"))
+    return Rank(priority, key, random.choice((None, 0.1, 10.0)))
 
 
 class Process:
@@ -192,6 +220,8 @@ class Start(msgspec.Struct):
     """A termination was acknowledged, and not by finding the run closed."""
     told_first: bool = False
     """It is told its first signal or update together with its start."""
+    rank: Rank | None = None
+    """Of its activities."""
     reset: bool = False
     """It will be reset, or was: until then one that has closed may open again."""
     signalled_count: int = 0
@@ -216,12 +246,16 @@ class World:
     def __init__(self, seed: int, make_store: Callable[[], Store] = MemoryStore) -> None:
         self.seed = seed
         self.wide = seed >= WIDE_SEEDS_FROM
+        self.ranked = seed >= RANKED_SEEDS_FROM
         self.random = Random(seed)
         self.shape = draw_shape(self.random)
         if self.wide:
             # Each of their runs is several, and many runs at once are what the other worlds are for.
             runs_count = min(self.shape.runs_count, WIDE_RUNS_MAX)
-            self.shape = msgspec.structs.replace(self.shape, runs_count=runs_count)
+            self.shape = replace(self.shape, runs_count=runs_count)
+        limit = draw_limit(self.random) if self.ranked else None
+        if limit is not None:
+            self.shape = replace(self.shape, options=replace(self.shape.options, queue_limits=(limit,)))
         self.time = VirtualTime()
         self.network = VirtualLoop(self.time, "network")
         self.director = VirtualLoop(self.time, "director")
