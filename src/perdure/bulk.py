@@ -2,7 +2,7 @@
 
 from collections.abc import Coroutine
 from math import isfinite
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack, overload
 
 import msgspec
 from msgspec.structs import replace
@@ -15,6 +15,7 @@ from perdure.handle import Handle
 from perdure.listing import filter_of
 from perdure.programs.bulk.plan import BULK, PROGRESS, BulkAction, BulkPlan, BulkProgress, BulkResult, chosen
 from perdure.programs.code.definition import Signal
+from perdure.programs.code.options import member
 
 if TYPE_CHECKING:
     from perdure.app import Perdure
@@ -76,109 +77,40 @@ class BulkKeywords(TypedDict, total=False):
 class Bulk:
     """The verbs of `app.bulk`. Each starts an operation that outlives this process, and is durable when it returns.
 
-    With `dry_run` nothing is started: the answer is how many runs fit now. Raises `InvalidFilter`, `InvalidOption`.
+    Raises `InvalidFilter`, `InvalidOption`.
     """
 
     def __init__(self, app: "Perdure") -> None:
         self._app = app
 
-    @overload
-    async def cancel(
-        self, query: str, *, dry_run: Literal[False] = False, **options: Unpack[BulkKeywords]
-    ) -> BulkHandle: ...
-    @overload
-    async def cancel(self, query: str, *, dry_run: Literal[True], **options: Unpack[BulkKeywords]) -> int: ...
-    async def cancel(self, query: str, *, dry_run: bool = False, **options: Unpack[BulkKeywords]) -> BulkHandle | int:
+    async def cancel(self, query: str, **options: Unpack[BulkKeywords]) -> BulkHandle:
         """Ask all open runs that fit to cancel themselves."""
-        return await self._start(_plan(BulkAction.CANCEL, query, options), options, dry_run=dry_run)
+        return await self._start(_plan(BulkAction.CANCEL, query, options), options)
 
-    @overload
-    async def terminate(
-        self, query: str, *, dry_run: Literal[False] = False, **options: Unpack[BulkKeywords]
-    ) -> BulkHandle: ...
-    @overload
-    async def terminate(self, query: str, *, dry_run: Literal[True], **options: Unpack[BulkKeywords]) -> int: ...
-    async def terminate(
-        self, query: str, *, dry_run: bool = False, **options: Unpack[BulkKeywords]
-    ) -> BulkHandle | int:
+    async def terminate(self, query: str, **options: Unpack[BulkKeywords]) -> BulkHandle:
         """End all open runs that fit, without running their code; what they are told names the operation."""
-        return await self._start(_plan(BulkAction.TERMINATE, query, options), options, dry_run=dry_run)
+        return await self._start(_plan(BulkAction.TERMINATE, query, options), options)
 
     @overload
     async def signal(
-        self,
-        query: str,
-        signal: Signal[T],
-        value: T,
-        /,
-        *,
-        dry_run: Literal[False] = False,
-        **options: Unpack[BulkKeywords],
+        self, query: str, signal: Signal[T], value: T, /, **options: Unpack[BulkKeywords]
     ) -> BulkHandle: ...
     @overload
     async def signal(
-        self,
-        query: str,
-        signal: str,
-        value: Any = None,
-        /,
-        *,
-        dry_run: Literal[False] = False,
-        **options: Unpack[BulkKeywords],
+        self, query: str, signal: str, value: Any = None, /, **options: Unpack[BulkKeywords]
     ) -> BulkHandle: ...
-    @overload
     async def signal(
-        self, query: str, signal: Signal[T], value: T, /, *, dry_run: Literal[True], **options: Unpack[BulkKeywords]
-    ) -> int: ...
-    @overload
-    async def signal(
-        self, query: str, signal: str, value: Any = None, /, *, dry_run: Literal[True], **options: Unpack[BulkKeywords]
-    ) -> int: ...
-    async def signal(
-        self,
-        query: str,
-        signal: Signal[Any] | str,
-        value: Any = None,
-        /,
-        *,
-        dry_run: bool = False,
-        **options: Unpack[BulkKeywords],
-    ) -> BulkHandle | int:
+        self, query: str, signal: Signal[Any] | str, value: Any = None, /, **options: Unpack[BulkKeywords]
+    ) -> BulkHandle:
         """Send all open runs that fit a signal, each once."""
         name = checked_id("signal name", signal.name if isinstance(signal, Signal) else signal)
         payload = self._app.converter.to_payload(value, what=f"signal {name!r}")
         plan = replace(_plan(BulkAction.SIGNAL, query, options), signal=name, value=payload.data.decode())
-        return await self._start(plan, options, dry_run=dry_run)
+        return await self._start(plan, options)
 
-    @overload
     async def reset(
-        self,
-        query: str,
-        *,
-        turn: int,
-        reapply_signals: bool = True,
-        dry_run: Literal[False] = False,
-        **options: Unpack[BulkKeywords],
-    ) -> BulkHandle: ...
-    @overload
-    async def reset(
-        self,
-        query: str,
-        *,
-        turn: int,
-        reapply_signals: bool = True,
-        dry_run: Literal[True],
-        **options: Unpack[BulkKeywords],
-    ) -> int: ...
-    async def reset(
-        self,
-        query: str,
-        *,
-        turn: int,
-        reapply_signals: bool = True,
-        dry_run: bool = False,
-        **options: Unpack[BulkKeywords],
-    ) -> BulkHandle | int:
+        self, query: str, *, turn: int, reapply_signals: bool = True, **options: Unpack[BulkKeywords]
+    ) -> BulkHandle:
         """Let all runs that fit, open or closed, begin again as `Handle.reset` does, each once.
 
         `turn` is the last one that is kept: 0 begins from the start, -1 repeats the last one. Those that were continued
@@ -188,26 +120,22 @@ class Bulk:
             remedy = "give a number: 0 begins from the start, -1 repeats the last turn"
             raise InvalidOption(name="turn", value=repr(turn)[:80], fact="is no turn", remedy=remedy)
         plan = replace(_plan(BulkAction.RESET, query, options), turn=turn, reapply_signals=reapply_signals)
-        return await self._start(plan, options, dry_run=dry_run)
+        return await self._start(plan, options)
 
-    @overload
-    async def delete(
-        self, query: str, *, dry_run: Literal[False] = False, **options: Unpack[BulkKeywords]
-    ) -> BulkHandle: ...
-    @overload
-    async def delete(self, query: str, *, dry_run: Literal[True], **options: Unpack[BulkKeywords]) -> int: ...
-    async def delete(self, query: str, *, dry_run: bool = False, **options: Unpack[BulkKeywords]) -> BulkHandle | int:
+    async def delete(self, query: str, **options: Unpack[BulkKeywords]) -> BulkHandle:
         """Delete all closed runs that fit, with their histories."""
-        return await self._start(_plan(BulkAction.DELETE, query, options), options, dry_run=dry_run)
+        return await self._start(_plan(BulkAction.DELETE, query, options), options)
+
+    async def count(self, action: str, query: str) -> int:
+        """How many runs an operation would find now: `action` is the name of its verb. Starts nothing."""
+        where = chosen(_plan(member("action", BulkAction, action), query, {}))
+        return sum((await self._app.call(lambda engine: engine.count_runs(where))).values())
 
     def handle(self, id: str) -> BulkHandle:
         """A handle on an operation that exists, by its id."""
         return BulkHandle(self._app, _handle(self._app, WorkflowId(checked_id("workflow id", id)), None))
 
-    async def _start(self, plan: BulkPlan, options: BulkKeywords, *, dry_run: bool) -> BulkHandle | int:
-        if dry_run:
-            where = chosen(plan)
-            return sum((await self._app.call(lambda engine: engine.count_runs(where))).values())
+    async def _start(self, plan: BulkPlan, options: BulkKeywords) -> BulkHandle:
         id, request_id = options.get("id"), options.get("request_id")
         workflow_id = WorkflowId(self._app.new_id() if id is None else checked_id("workflow id", id))
         own = None if request_id is None else checked_id("request id", request_id)
@@ -248,125 +176,42 @@ class BlockingBulk:
         self._app = app
         self._bulk = bulk
 
-    @overload
-    def cancel(
-        self, query: str, *, dry_run: Literal[False] = False, **options: Unpack[BulkKeywords]
-    ) -> BlockingBulkHandle: ...
-    @overload
-    def cancel(self, query: str, *, dry_run: Literal[True], **options: Unpack[BulkKeywords]) -> int: ...
-    def cancel(self, query: str, *, dry_run: bool = False, **options: Unpack[BulkKeywords]) -> BlockingBulkHandle | int:
+    def cancel(self, query: str, **options: Unpack[BulkKeywords]) -> BlockingBulkHandle:
         """As `Bulk.cancel`."""
-        if dry_run:
-            return self._app.wait(self._bulk.cancel(query, dry_run=True, **options))
         return self._made(self._bulk.cancel(query, **options))
 
-    @overload
-    def terminate(
-        self, query: str, *, dry_run: Literal[False] = False, **options: Unpack[BulkKeywords]
-    ) -> BlockingBulkHandle: ...
-    @overload
-    def terminate(self, query: str, *, dry_run: Literal[True], **options: Unpack[BulkKeywords]) -> int: ...
-    def terminate(
-        self, query: str, *, dry_run: bool = False, **options: Unpack[BulkKeywords]
-    ) -> BlockingBulkHandle | int:
+    def terminate(self, query: str, **options: Unpack[BulkKeywords]) -> BlockingBulkHandle:
         """As `Bulk.terminate`."""
-        if dry_run:
-            return self._app.wait(self._bulk.terminate(query, dry_run=True, **options))
         return self._made(self._bulk.terminate(query, **options))
 
     @overload
     def signal(
-        self,
-        query: str,
-        signal: Signal[T],
-        value: T,
-        /,
-        *,
-        dry_run: Literal[False] = False,
-        **options: Unpack[BulkKeywords],
+        self, query: str, signal: Signal[T], value: T, /, **options: Unpack[BulkKeywords]
     ) -> BlockingBulkHandle: ...
     @overload
     def signal(
-        self,
-        query: str,
-        signal: str,
-        value: Any = None,
-        /,
-        *,
-        dry_run: Literal[False] = False,
-        **options: Unpack[BulkKeywords],
+        self, query: str, signal: str, value: Any = None, /, **options: Unpack[BulkKeywords]
     ) -> BlockingBulkHandle: ...
-    @overload
     def signal(
-        self, query: str, signal: Signal[T], value: T, /, *, dry_run: Literal[True], **options: Unpack[BulkKeywords]
-    ) -> int: ...
-    @overload
-    def signal(
-        self, query: str, signal: str, value: Any = None, /, *, dry_run: Literal[True], **options: Unpack[BulkKeywords]
-    ) -> int: ...
-    def signal(
-        self,
-        query: str,
-        signal: Signal[Any] | str,
-        value: Any = None,
-        /,
-        *,
-        dry_run: bool = False,
-        **options: Unpack[BulkKeywords],
-    ) -> BlockingBulkHandle | int:
+        self, query: str, signal: Signal[Any] | str, value: Any = None, /, **options: Unpack[BulkKeywords]
+    ) -> BlockingBulkHandle:
         """As `Bulk.signal`."""
         name = signal if isinstance(signal, str) else signal.name
-        if dry_run:
-            return self._app.wait(self._bulk.signal(query, name, value, dry_run=True, **options))
         return self._made(self._bulk.signal(query, name, value, **options))
 
-    @overload
     def reset(
-        self,
-        query: str,
-        *,
-        turn: int,
-        reapply_signals: bool = True,
-        dry_run: Literal[False] = False,
-        **options: Unpack[BulkKeywords],
-    ) -> BlockingBulkHandle: ...
-    @overload
-    def reset(
-        self,
-        query: str,
-        *,
-        turn: int,
-        reapply_signals: bool = True,
-        dry_run: Literal[True],
-        **options: Unpack[BulkKeywords],
-    ) -> int: ...
-    def reset(
-        self,
-        query: str,
-        *,
-        turn: int,
-        reapply_signals: bool = True,
-        dry_run: bool = False,
-        **options: Unpack[BulkKeywords],
-    ) -> BlockingBulkHandle | int:
+        self, query: str, *, turn: int, reapply_signals: bool = True, **options: Unpack[BulkKeywords]
+    ) -> BlockingBulkHandle:
         """As `Bulk.reset`."""
-        if dry_run:
-            return self._app.wait(
-                self._bulk.reset(query, turn=turn, reapply_signals=reapply_signals, dry_run=True, **options)
-            )
         return self._made(self._bulk.reset(query, turn=turn, reapply_signals=reapply_signals, **options))
 
-    @overload
-    def delete(
-        self, query: str, *, dry_run: Literal[False] = False, **options: Unpack[BulkKeywords]
-    ) -> BlockingBulkHandle: ...
-    @overload
-    def delete(self, query: str, *, dry_run: Literal[True], **options: Unpack[BulkKeywords]) -> int: ...
-    def delete(self, query: str, *, dry_run: bool = False, **options: Unpack[BulkKeywords]) -> BlockingBulkHandle | int:
+    def delete(self, query: str, **options: Unpack[BulkKeywords]) -> BlockingBulkHandle:
         """As `Bulk.delete`."""
-        if dry_run:
-            return self._app.wait(self._bulk.delete(query, dry_run=True, **options))
         return self._made(self._bulk.delete(query, **options))
+
+    def count(self, action: str, query: str) -> int:
+        """As `Bulk.count`."""
+        return self._app.wait(self._bulk.count(action, query))
 
     def handle(self, id: str) -> BlockingBulkHandle:
         """As `Bulk.handle`."""

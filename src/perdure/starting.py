@@ -1,7 +1,7 @@
 """How a run is started, as users write it. Everything is checked here, once."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar, Unpack, cast
+from typing import Any, NamedTuple, Unpack, cast
 
 from msgspec.structs import replace
 
@@ -12,12 +12,10 @@ from perdure.core.payload import DataConverter, Payload
 from perdure.engine.starting import AT_ONCE, IdConflict, IdReuse, StartPolicy
 from perdure.programs.code.classes import refuse_class
 from perdure.programs.code.definition import Workflow
-from perdure.programs.code.options import Duration, duration_ms
+from perdure.programs.code.options import Duration, duration_ms, member
 from perdure.programs.code.program import CodeProgram
 from perdure.programs.code.run_options import RunKeywords, run_options
 from perdure.worker.registry import Registry
-
-E = TypeVar("E", IdReuse, IdConflict)
 
 
 class StartKeywords(RunKeywords, total=False):
@@ -75,8 +73,8 @@ def checked_start(context: StartContext, **keywords: Unpack[StartKeywords]) -> S
     policy = AT_ONCE
     if keywords.keys() & {"delay", "id_reuse", "id_conflict"}:
         policy = StartPolicy(
-            reuse=_member("id_reuse", IdReuse, keywords.get("id_reuse", IdReuse.ALLOW_DUPLICATE)),
-            conflict=_member("id_conflict", IdConflict, keywords.get("id_conflict", IdConflict.FAIL)),
+            reuse=member("id_reuse", IdReuse, keywords.get("id_reuse", IdReuse.ALLOW_DUPLICATE)),
+            conflict=member("id_conflict", IdConflict, keywords.get("id_conflict", IdConflict.FAIL)),
             delay_ms=duration_ms("delay", keywords.get("delay", 0), zero=True),
         )
     return Start(
@@ -86,14 +84,6 @@ def checked_start(context: StartContext, **keywords: Unpack[StartKeywords]) -> S
         options=with_headers(run_options(context.converter, context.now_ms, keywords), context.headers),
         policy=policy,
     )
-
-
-def _member(name: str, kind: type[E], value: object) -> E:
-    try:
-        return kind(value)
-    except ValueError as error:
-        remedy = f"give one of {', '.join(kind)}"
-        raise InvalidOption(name=name, value=repr(value), fact="is unknown", remedy=remedy) from error
 
 
 class Target(NamedTuple):

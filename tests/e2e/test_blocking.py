@@ -68,12 +68,12 @@ def test_bulk_operations_block_too(url: str) -> None:
     with shop(url).blocking() as client:
         runs = [client.start_by_name("patient", str(number), id=f"run-{number}") for number in range(3)]
 
-        assert client.bulk.signal("WorkflowType = 'patient'", GO, "hello", dry_run=True) == 3
+        assert client.bulk.count("signal", "WorkflowType = 'patient'") == 3
         told = client.bulk.signal("WorkflowId != 'run-2'", GO, "hello", id="tell")
         assert told.result(timeout=30).done == 2
         assert client.bulk.handle("tell").progress().done == 2
         assert [run.result(timeout=30) for run in runs[:2]] == ["0 heard hello", "1 heard hello"]
-        assert client.bulk.reset("WorkflowId = 'run-0'", turn=-1, dry_run=True) == 1
+        assert client.bulk.count("reset", "WorkflowId = 'run-0'") == 1
         client.bulk.reset("WorkflowId = 'run-0'", turn=-1).result(timeout=30)
         assert client.handle("run-0").result(timeout=30) == "0 heard hello"
         again = client.handle("run-1").reset(turn=0, request_id="r")
@@ -82,7 +82,7 @@ def test_bulk_operations_block_too(url: str) -> None:
         assert again.fork(id="run-3", turn=0, request_id="f").run_id == forked.run_id
         for handle in (again, forked):
             assert handle.result(timeout=30) == "1 heard hello"
-        assert client.bulk.cancel("WorkflowId = 'run-2'", dry_run=True) == 1
+        assert client.bulk.count("cancel", "WorkflowId = 'run-2'") == 1
         assert client.bulk.terminate("WorkflowId = 'run-2'").result(timeout=30).done == 1
         assert client.bulk.delete("WorkflowId starts_with 'run-'").result(timeout=30).done == 6
         assert client.list("WorkflowType = 'patient'") == []

@@ -122,13 +122,13 @@ async def test_a_signal_reaches_each_run_once_at_the_rate() -> None:
         assert [await run.result() for run in runs] == [7] * 10
 
 
-async def test_a_dry_run_only_counts() -> None:
+async def test_what_would_be_done_is_counted_without_doing_it() -> None:
     async with TestEnvironment(app):
         runs = await started(3)
 
-        assert await app.bulk.cancel("WorkflowId in ('run-0', 'run-1', 'none')", dry_run=True) == 2
-        assert await app.bulk.terminate("WorkflowType = 'counting'", dry_run=True) == 3
-        assert await app.bulk.signal("WorkflowType = 'counting'", TICK, 1, dry_run=True) == 3
+        assert await app.bulk.count("cancel", "WorkflowId in ('run-0', 'run-1', 'none')") == 2
+        assert await app.bulk.count("terminate", "WorkflowType = 'counting'") == 3
+        assert await app.bulk.count("signal", "WorkflowType = 'counting'") == 3
 
         assert await app.count() == 3
         for run in runs:
@@ -215,7 +215,7 @@ async def test_runs_that_failed_begin_again_each_once() -> None:
         await (await app.start(brittle, 9, id="fine")).result()
 
         query = "WorkflowType = 'brittle' and ExecutionStatus = 'Failed'"
-        assert await app.bulk.reset(query, turn=-1, dry_run=True) == 3
+        assert await app.bulk.count("reset", query) == 3
         operation = await app.bulk.reset(query, turn=-1, reason="mended", id="again", request_id="r")
         result = await operation.result()
 
@@ -246,7 +246,7 @@ async def test_closed_runs_are_deleted_and_open_ones_left_alone() -> None:
         for run in runs[:3]:
             await run.terminate()
 
-        assert await app.bulk.delete("WorkflowType = 'counting'", dry_run=True) == 3
+        assert await app.bulk.count("delete", "WorkflowType = 'counting'") == 3
         result = await (await app.bulk.delete("WorkflowType = 'counting'", rate=2)).result()
 
         assert (result.total, result.done, result.closed, result.failed) == (3, 3, 0, 0)
@@ -325,11 +325,25 @@ async def test_what_cannot_be_is_refused_before_anything_is_stored(
     query: str, options: dict[str, Any], kind: type[Exception], expected: str
 ) -> None:
     async with TestEnvironment(app):
-        for dry_run in (False, True):
-            with pytest.raises(kind) as caught:
-                await app.bulk.cancel(query, dry_run=dry_run, **options)
-            assert expected in str(caught.value)
+        with pytest.raises(kind) as caught:
+            await app.bulk.cancel(query, **options)
+        assert expected in str(caught.value)
         assert await app.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("action", "query", "kind", "expected"),
+    [
+        ("stop", "Parked = true", InvalidOption, "give one of cancel, terminate, signal, reset, delete"),
+        ("cancel", "", InvalidOption, "names no runs"),
+        ("cancel", "Parked =", InvalidFilter, "Parked"),
+    ],
+)
+async def test_what_cannot_be_is_not_counted(action: str, query: str, kind: type[Exception], expected: str) -> None:
+    async with TestEnvironment(app):
+        with pytest.raises(kind) as caught:
+            await app.bulk.count(action, query)
+        assert expected in str(caught.value)
 
 
 async def test_a_worker_of_a_real_store_does_it_too(url: str) -> None:

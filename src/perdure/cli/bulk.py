@@ -12,10 +12,9 @@ from perdure.cli.inputs import value_of
 from perdure.cli.output import print_error, print_fields, print_json, print_table
 from perdure.cli.verbs import Parser, Verb, add_app, add_input, add_output, add_store
 from perdure.core.store import RunStatus
-from perdure.programs.bulk.plan import BulkProgress, BulkResult
+from perdure.programs.bulk.plan import BulkAction, BulkProgress, BulkResult
 
 Begin: TypeAlias = Callable[[Perdure, Any, BulkKeywords], Awaitable[BulkHandle]]
-Count: TypeAlias = Callable[[Perdure, Any], Awaitable[int]]
 
 
 def _add_verb(parser: Parser) -> None:
@@ -49,10 +48,10 @@ def _add_reset(parser: Parser) -> None:
     _add_reasoned(parser)
 
 
-def _bulk(begin: Begin, count: Count) -> Callable[[Any], int]:
+def _bulk(action: BulkAction, begin: Begin) -> Callable[[Any], int]:
     def act(options: Any) -> int:
         if not options.yes:
-            return _show_count(options, ask(options, lambda app: count(app, options)))
+            return _show_count(options, ask(options, lambda app: app.bulk.count(action, options.query)))
 
         async def carry_out(app: Perdure) -> tuple[str, BulkResult | None]:
             keywords = BulkKeywords(
@@ -120,29 +119,23 @@ VERBS = (
         ("bulk", "cancel"),
         "ask all open runs that fit to cancel themselves",
         _add_reasoned,
-        _bulk(
-            lambda app, options, keywords: app.bulk.cancel(options.query, **keywords),
-            lambda app, options: app.bulk.cancel(options.query, dry_run=True),
-        ),
+        _bulk(BulkAction.CANCEL, lambda app, options, keywords: app.bulk.cancel(options.query, **keywords)),
     ),
     Verb(
         ("bulk", "terminate"),
         "end all open runs that fit, without running their code",
         _add_reasoned,
-        _bulk(
-            lambda app, options, keywords: app.bulk.terminate(options.query, **keywords),
-            lambda app, options: app.bulk.terminate(options.query, dry_run=True),
-        ),
+        _bulk(BulkAction.TERMINATE, lambda app, options, keywords: app.bulk.terminate(options.query, **keywords)),
     ),
     Verb(
         ("bulk", "signal"),
         "send a signal to all open runs that fit",
         _add_signal,
         _bulk(
+            BulkAction.SIGNAL,
             lambda app, options, keywords: app.bulk.signal(
                 options.query, options.name, value_of(options.input), **keywords
             ),
-            lambda app, options: app.bulk.signal(options.query, options.name, value_of(options.input), dry_run=True),
         ),
     ),
     Verb(
@@ -150,20 +143,17 @@ VERBS = (
         "let all runs that fit go on as new ones from an earlier turn",
         _add_reset,
         _bulk(
+            BulkAction.RESET,
             lambda app, options, keywords: app.bulk.reset(
                 options.query, turn=options.turn, reapply_signals=not options.no_signals, **keywords
             ),
-            lambda app, options: app.bulk.reset(options.query, turn=options.turn, dry_run=True),
         ),
     ),
     Verb(
         ("bulk", "delete"),
         "delete all closed runs that fit, with their histories",
         _add_verb,
-        _bulk(
-            lambda app, options, keywords: app.bulk.delete(options.query, **keywords),
-            lambda app, options: app.bulk.delete(options.query, dry_run=True),
-        ),
+        _bulk(BulkAction.DELETE, lambda app, options, keywords: app.bulk.delete(options.query, **keywords)),
     ),
     Verb(("bulk", "show"), "how far a bulk operation is, or what came of it", _add_show, _show_one),
 )

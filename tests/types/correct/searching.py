@@ -44,8 +44,7 @@ async def noting() -> None:
 async def bulk() -> None:
     """Operations on many runs: a handle, or a count."""
     assert_type(await app.bulk.reset("Cents > 5", turn=-1), BulkHandle)
-    assert_type(await app.bulk.reset("Cents > 5", turn=0, dry_run=True), int)
-    assert_type(await app.bulk.delete("Cents > 5", dry_run=True), int)
+    assert_type(await app.bulk.count("reset", "Cents > 5"), int)
     client = app.blocking()
     assert_type(client.bulk.signal("Cents > 5", "stop").result(), BulkResult)
-    assert_type(client.bulk.terminate("Cents > 5", dry_run=True), int)
+    assert_type(client.bulk.count("terminate", "Cents > 5"), int)

@@ -4,7 +4,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeAlias, cast
+from enum import StrEnum
+from typing import Any, TypeAlias, TypeVar, cast
 
 import msgspec
 
@@ -14,6 +15,8 @@ from perdure.core.ids import checked_id
 from perdure.core.moment import length_ms
 from perdure.core.policy import ActivityOptions
 from perdure.programs.code.ranks import RANK_KEYWORDS, RankKeywords, rank_of
+
+E = TypeVar("E", bound=StrEnum)
 
 Duration: TypeAlias = str | int | float | timedelta
 """A length of time: `"30s"`, `"1h30m"`, `"250ms"`, a `timedelta`, or a number of seconds."""
@@ -180,3 +183,12 @@ def _type_name(value: object) -> str:
         fact="is no exception type",
         remedy="give exception classes or their names",
     )
+
+
+def member(name: str, kind: type[E], value: object) -> E:
+    """One of a kind, or its name; raises `InvalidOption`."""
+    try:
+        return kind(value)
+    except ValueError as error:
+        remedy = f"give one of {', '.join(kind)}"
+        raise InvalidOption(name=name, value=repr(value)[:80], fact="is unknown", remedy=remedy) from error
