@@ -10,7 +10,7 @@ from perdure import workflow
 from perdure.core import codec
 from perdure.core.command import Command
 from perdure.core.errors import StoreUnavailable
-from perdure.core.ids import WorkflowId
+from perdure.core.ids import WorkerId, WorkflowId
 from perdure.core.message import ActivityClosed, Message, Signaled, Started
 from perdure.core.payload import from_payload, to_payload
 from perdure.core.store import Commit, RunStatus
@@ -166,6 +166,37 @@ async def test_a_worker_that_starts_over_goes_on_with_everything() -> None:
         await place.store.release(process.working.host.worker, died=True, now_ms=virtual_clock().now_ms())
 
         assert await place.result(run_id) == 100
+
+
+@in_virtual_time
+async def test_a_claim_under_way_while_the_worker_starts_over_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with yard() as place:
+        naps = Naps(place)
+
+        async def calls() -> int:
+            return await naps.activity(100)
+
+        calling = place.workflow(calls)
+        process = await place.process("worker", lease_ms=60_000)
+        await settle()
+        before = process.working.host.worker
+        register = process.store.register
+
+        async def slow(worker: WorkerId, until_ms: int) -> None:
+            # The new identity is known in the store for a while before the worker hears of it.
+            await register(worker, until_ms)
+            process.store.lost.clear()
+            await asyncio.sleep(5)
+
+        monkeypatch.setattr(process.store, "register", slow)
+        process.store.lost["claim"] = set(range(1_000))
+        run_id = await place.start(calling)
+        await asyncio.sleep(0.1)
+
+        process.store.bugs["wait"] = [RuntimeError("a bug of ours")]
+
+        assert await place.result(run_id) == 100
+        assert process.working.host.worker != before
 
 
 @in_virtual_time

@@ -125,6 +125,7 @@ class Worker:
             if is_gone(other):
                 logger.info("taking over from %s, whose process is gone", other)
                 await promptly(self._store.url, lambda other=other: self._release(other, died=True))
+        self._rename()
         await self._register()
         # The first one makes runs go on; the others only keep watch (see `watches`).
         loops = [self._claim_loop, self._news_loop, self._lease_loop]
@@ -141,8 +142,10 @@ class Worker:
                 self._broken(error)
             await asyncio.sleep(BROKEN_PAUSE_MS / 1_000)
 
-    async def _register(self) -> None:
+    def _rename(self) -> None:
         self.host.worker = self._new_worker_id(self._clock.new_id())
+
+    async def _register(self) -> None:
         until_ms = self._clock.now_ms() + self._options.lease_ms
         await surely(lambda: self._store.register(self.host.worker, until_ms), "register")
 
@@ -266,7 +269,7 @@ class Worker:
                 await self._claim_now.wait()
                 continue
             request, now_ms, claimed = await self._claim()
-            if request.worker != self.host.worker or self._starting_over:
+            if request.worker != self.host.worker:
                 # What the identity before claimed was given back.
                 continue
             self._next_due_at_ms = later.soon(claimed.next_due_at_ms)
@@ -396,6 +399,9 @@ class Worker:
             beats = self._runner.beats(everyone=everyone)
             until_ms = self._clock.now_ms() + self._options.lease_ms
             extended, _ = await surely(lambda u=until_ms, b=beats: self._store.extend(self.host.worker, u, b), "extend")
+            if extended.lost and self._starting_over:
+                # The new identity is not registered yet.
+                continue
             if extended.lost:
                 logger.warning("the lease of %s was lost; starting over", self.host.worker)
                 await self._start_over()
@@ -415,6 +421,8 @@ class Worker:
         try:
             before = self.host.worker
             self.drop_all()
+            # At once: a claim that is under way is either the old identity's, and given back, or the new one's.
+            self._rename()
             await surely(lambda: self._release(before), "release")
             await self._register()
         finally:
