@@ -123,9 +123,8 @@ def test_overdue_attempts_are_found_without_looking_at_others(db: Database) -> N
     for text in (REPEATED["overdue_attempts"].text(3), TEXTS["next_overdue_ms"]):
         lines = plan(db.connection, text)
 
-        assert [line for line in lines if "attempts" in line] == [
-            line for line in lines if "attempts USING" in line and "INDEX attempts_expiring (expires_at_ms" in line
-        ], lines
+        (found,) = [line for line in lines if "attempts" in line]
+        assert "INDEX attempts_expiring (expires_at_ms" in found
         assert not [line for line in lines if "TEMP B-TREE" in line], lines
 
 

@@ -165,18 +165,15 @@ class Store(Protocol):
 
         Runs: those with a visible message that are free, of the request's queues and routes, oldest due first; also
         those that the claimer itself holds, whatever the request says, to which a message came since its last claim.
-        Messages already handed out
-        are handed out again until a commit consumes them. Parked runs are left alone.
+        Messages already handed out are handed out again until a commit consumes them. Parked runs are left alone.
         Attempts: free and due, or expired, of the request's queues and activities, in the order of `core.dispatch`:
         oldest due first, where none of these has a rank. Expired ones of the runs that it could take are handed out
-        as well, whatever their queue and activity, above the maxima: nobody may serve that queue. What a dead worker
-        held comes back
-        with `attempt` and `deaths_count` one higher, due after `core.policy.death_delay_ms`; so do its runs that were
-        handed messages which no turn took, by their deaths since their last turn. Until then no delivery makes such a
-        run due, but one that unparks.
+        as well, whatever their queue and activity, above the maxima but at most `OVERDUE_MAX`: nobody may serve that
+        queue. What a dead worker held comes back with `attempt` and `deaths_count` one higher, due after
+        `core.policy.death_delay_ms`; so do its runs that were handed messages which no turn took, by their deaths since
+        their last turn. Until then no delivery makes such a run due, but one that unparks.
         Lost answers: what the tries from number `since` on took is handed out again, above the maxima. A try that
-        arrives
-        after one with a higher number and a `since` that covers it takes nothing.
+        arrives after one with a higher number and a `since` that covers it takes nothing.
         """
         ...
 

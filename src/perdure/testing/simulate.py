@@ -1,7 +1,7 @@
 """`python -m perdure.testing.simulate`: simulates many seeds, prints those that failed and how to replay one.
 
     python -m perdure.testing.simulate --seeds 500        seeds 0 to 249, and of wide worlds, from 1000000 on, and of
-                                                          ranked ones, from 2000000 on
+                                                          ranked ones, from 10000000 on
     python -m perdure.testing.simulate --first 1000 --seeds 500
     python -m perdure.testing.simulate --seed 1234 -v     one seed, with its story
 

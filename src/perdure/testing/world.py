@@ -39,7 +39,7 @@ FORK = "/fork"
 WIDE_SEEDS_FROM = 1_000_000
 """Worlds of seeds from here on are wide: their plans know everything that a workflow can do. Those before stay as they
 were when their seeds were found."""
-RANKED_SEEDS_FROM = 2_000_000
+RANKED_SEEDS_FROM = 10_000_000
 """Worlds of seeds from here on are wide, and their runs have priorities and fairness keys, their task queue limits."""
 WIDE_RUNS_MAX = 6
 ANSWER_S_MAX = 150

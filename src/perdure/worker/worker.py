@@ -354,7 +354,7 @@ class Worker:
                     calls[each.turn] = turn.at_ms, {c.call_id: c for c in turn.outputs if isinstance(c, RunActivity)}
                 scheduled_at_ms, by_id = calls[each.turn]
                 call = by_id[each.call_id]
-                definition = self._registry.runnable.get(call.name, ELSEWHERE)
+                definition = ELSEWHERE if each.expired else self._registry.known_activity(call.name)
                 job = claimed_job(each, call, definition, each.scheduled_at_ms or scheduled_at_ms)
             except UndecodablePayload as error:
                 # Written by a later version, or damaged. Held and left alone, it harms nobody else; a worker that

@@ -1,6 +1,6 @@
 """What `claim` promises of attempts that nobody takes in time."""
 
-from perdure.core.store import NewAttempt, Store
+from perdure.core.store import OVERDUE_MAX, NewAttempt, Store
 from perdure.testing.conformance.runner import certifies
 from perdure.testing.conformance.samples import (
     ANNA,
@@ -93,6 +93,18 @@ class TestClaimingOverdue:
         ):
             assert call_ids(await store.claim(stranger, NOW + 10)) == []
         assert call_ids(await claim(store, BERT, now_ms=NOW + 10)) == [1]
+
+    async def test_what_one_claim_does_not_get_the_next_one_gets_soon(self, store: Store) -> None:
+        run = new_run()
+        await hire(store, ANNA)
+        calls = tuple(elsewhere(number) for number in range(1, OVERDUE_MAX + 2))
+        await store.commit(ANNA, [birth(run, attempts=calls)])
+
+        first = await claim(store, ANNA, now_ms=NOW + 10)
+        second = await claim(store, ANNA, now_ms=NOW + 11)
+
+        assert (len(first.attempts), first.next_due_at_ms) == (OVERDUE_MAX, NOW + 11)
+        assert (call_ids(second), second.next_due_at_ms) == ([OVERDUE_MAX + 1], None)
 
     async def test_one_that_is_held_is_left_alone(self, store: Store) -> None:
         run = new_run()
