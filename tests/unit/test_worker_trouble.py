@@ -200,6 +200,27 @@ async def test_a_claim_under_way_while_the_worker_starts_over_is_not_lost(monkey
 
 
 @in_virtual_time
+async def test_a_claim_is_tried_again_at_no_earlier_moment() -> None:
+    async with yard() as place:
+        naps = Naps(place)
+
+        async def calls() -> int:
+            return await naps.activity(100)
+
+        calling = place.workflow(calls)
+        process = await place.process("worker", lease_ms=60_000)
+        await settle()
+        process.store.lost["claim"] = {process.store.counts["claim"] + 1}
+        run_id = await place.start(calling)
+        await until(lambda: process.store.counts["claim"] in process.store.lost["claim"])
+
+        # What the lost answer had taken is due; by this clock it is not yet.
+        process.clock.skew_ms = -1_000_000
+
+        assert await place.result(run_id) == 100
+
+
+@in_virtual_time
 async def test_a_start_under_way_when_the_lease_is_lost_can_be_repeated() -> None:
     async with yard() as place:
         naps = Naps(place)
